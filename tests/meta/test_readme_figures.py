@@ -110,19 +110,19 @@ def films(metric: str, column: str) -> Cell:
 
 
 def decoded(batch: int, column: str, form: str) -> Cell:
-    return Cell("2026-11-26-decode", column, {"batch": batch}, form)
+    return Cell("2026-11-30-decode", column, {"batch": batch}, form)
 
 
 def growth(items: int, column: str, form: str) -> Cell:
-    return Cell("2026-11-26-decode-growth", column, {"items": items}, form)
+    return Cell("2026-11-30-decode-growth", column, {"items": items}, form)
 
 
 def filtered(kind: str) -> Cell:
-    return Cell("2026-11-26-decode-filters", "times none", {"filter": kind}, ".1f")
+    return Cell("2026-11-30-decode-filters", "times none", {"filter": kind}, ".1f")
 
 
 def closing(kind: str, form: str) -> Cell:
-    return Cell("2026-11-26-decode-constraint", "share", {"items": 12_000, "filter": kind}, form)
+    return Cell("2026-11-30-decode-constraint", "share", {"items": 12_000, "filter": kind}, form)
 
 
 LLAMA, T5 = "LLaMA (decoder-only)", "T5 (encoder-decoder)"
@@ -133,6 +133,51 @@ def backbone(name: str, column: str, form: str = ".3f") -> Cell:
 
 
 UPSERTS = "2026-11-30-upserts"
+
+CONSTRAINTS, STEERED, DRESSED = (
+    "2026-11-30-language-constraints",
+    "2026-11-30-language-steering-films",
+    "2026-11-30-language-steering-fashion",
+)
+RATED, TALK, EXPLAINED = (
+    "2026-11-30-language-rating",
+    "2026-11-30-language-conversation",
+    "2026-11-30-language-explanations",
+)
+TASKS, BEAUTY_TASKS = "2026-11-30-language-tasks", "2026-11-30-language-straightforward"
+BY_MINILM = "nearest value by MiniLM as a filter"
+
+
+def parsed(parser: str, column: str) -> Cell:
+    return Cell(CONSTRAINTS, column, {"sentences": "test", "parser": parser})
+
+
+def steered(sentence: str, by: str, column: str) -> Cell:
+    return Cell(STEERED, column, {"sentence": sentence, "list": by})
+
+
+def dressed(sentence: str, about: str, by: str) -> Cell:
+    return Cell(DRESSED, "share of the first 10", {"sentence": sentence, "about": about, "list": by})
+
+
+def rated(ratings: str, predictor: str) -> Cell:
+    return Cell(RATED, "RMSE", {"ratings": ratings, "predictor": predictor})
+
+
+def talked(agent: str, column: str) -> Cell:
+    return Cell(TALK, column, {"phrases": "the data's", "agent": agent})
+
+
+def explained(measured: str) -> Cell:
+    return Cell(EXPLAINED, "share", {"measured": measured})
+
+
+def of_task(task: str, model: str, column: str, form: str = ".3f") -> Cell:
+    return Cell(TASKS, column, {"task": task, "model": model}, form)
+
+
+def of_beauty(ranked_by: str) -> Cell:
+    return Cell(BEAUTY_TASKS, "NDCG@10", {"ranked by": ranked_by})
 
 
 def on_gpu(batch: int, column: str = "p50 ms", form: str = ".1f") -> Cell:
@@ -157,6 +202,22 @@ FIGURES: dict[str, list[Cell | Note]] = {
         backbone(T5, "fused, NDCG@10"),
         backbone(LLAMA, "request p50 / p95, ms", ".0f"),
         backbone(T5, "request p50 / p95, ms", ".0f"),
+    ],
+    "(its item head alone, NDCG@10 {} and {}, 3 seeds)": [
+        of_task("sequential", model, "seen templates") for model in ("all tasks", "sequential alone")
+    ],
+    "change it by {}% there, by {}% for ranking candidates and by **{}%** for wishes": [
+        of_task(task, "all tasks", "unseen to seen, both by item tokens", ".1f")
+        for task in ("sequential", "ranking", "wish")
+    ],
+    "({} against {} by the same model)": [
+        of_task("sequential", model, "seen templates") for model in ("all tasks", "all tasks, histories without words")
+    ],
+    "as one token gives NDCG@10 {}, the vector of `EmbedUser` {} and the fused recommender, which reads the order, "
+    "{}.": [
+        of_beauty("seen templates, one token"),
+        of_beauty("nearest to the customer's vector (EmbedUser)"),
+        of_beauty("fused, no instructions"),
     ],
     "On Amazon Beauty ({} users, {} items, words and no pictures) and MovieLens-100K ({} users, {} films": [
         Note("2026-11-26-quality", r"amazon-beauty: ([\d,]+) users"),
@@ -242,9 +303,12 @@ FIGURES: dict[str, list[Cell | Note]] = {
         films(HELD_OUT, "picture only"),
         films(HELD_OUT, "words only"),
     ],
+    "On an AMD EPYC it was {} and {} times": [
+        Cell("2026-11-26-decode", "times", {"batch": batch}, ".0f") for batch in (1, 16)
+    ],
     "a request takes at most {} times as long; the index takes {} to {} bytes an item and is built in {} s for ten "
     "million.": [
-        growth(10_000_000, "times the first", ".1f"),
+        Cell("2026-11-30-decode-growth", "times the first", {"items": 10_000_000}, ".1f"),
         growth(10_000, "bytes an item", ".0f"),
         growth(10_000_000, "bytes an item", ".0f"),
         growth(10_000_000, "build s", ".1f"),
@@ -254,7 +318,7 @@ FIGURES: dict[str, list[Cell | Note]] = {
         closing("3 in 10 pass, one filter per request", ".0f"),
     ],
     "a request takes {} to {} times as long as without.": [filtered("a number"), filtered("a number and a word")],
-    "In {} random pairs of a filter and a request": [Note("2026-11-26-decode-filters", r"([\d,]+) random pairs")],
+    "In {} random pairs of a filter and a request": [Note("2026-11-30-decode-filters", r"([\d,]+) random pairs")],
     "at {} a second, 20 recommendations a second went on without a failure: p99 {} ms, and {} ms without the upserts, "
     "{} times as long; each batch was recommended within {} s of its acknowledgement, and the server took {} GiB.": [
         Note(UPSERTS, r"98\.8 s, (\d+) a second"),
@@ -325,6 +389,64 @@ _EMBEDDED = {
 }
 
 
+def _language_rows() -> dict[str, list[str]]:
+    def joined(*cells: Cell) -> str:
+        return " / ".join(cell.shown() for cell in cells)
+
+    both = "words, then nearest value by MiniLM"
+    columns = ("slot precision", "slot F1", "exact")
+    moved = ("share of the first 10", "NDCG@10")
+    films = {
+        "wish for the genre of the customer's next film, named: share of the first 10 / NDCG@10": "named",
+        "the same, paraphrased without the genre's name": "paraphrased",
+    }
+    ratings = {
+        "RMSE of each user's last rating": "last rating of each user",
+        "RMSE of a random fifth of all ratings, 5 seeds": "random 80/20, 5 seeds",
+    }
+    floor_of_lies = Cell(EXPLAINED, "share", {"measured": "  by the floor", "of": 1008})
+    floor = "best-rated film on the customer's services"
+    passes = ("pass^1", "pass^4")
+    plain = [dressed("named", about, "without the wish").shown() for about in ("colour", "article_type")]
+    kinds = ("colour", "article_type")
+    rows = {
+        "313 sentences to conditions: precision / F1 / all exact": [
+            joined(*(parsed(both, column) for column in columns)),
+            f"words alone, without vectors: {joined(*(parsed('words alone', column) for column in columns))}",
+        ],
+        "3,000 products, no events: colour or type wished for by name, share of the first 10": [
+            dressed("named", "all of these", "mmrec").shown(),
+            f"without the wish: {plain[0]} and {plain[1]}",
+        ],
+        'the same, paraphrased ("like a ripe lemon"): colour / type': [
+            joined(*(dressed("paraphrased", kind, "mmrec") for kind in kinds)),
+            f"{BY_MINILM}: {joined(*(dressed('paraphrased', kind, BY_MINILM) for kind in kinds))}",
+        ],
+        "30 tasks of a scripted customer over 153 films without events, 5 seeds: pass^1 / pass^4": [
+            joined(*(talked("mmrec, over gRPC", column) for column in passes)),
+            f"{floor}: {joined(*(talked(floor, column) for column in passes))}",
+        ],
+        "statements of 10,000 explained recommendations that rest on evidence": [
+            explained("statements: all").shown(),
+            "",
+        ],
+        "planted lies in reworded statements that are caught": [
+            explained("lies caught: all").shown(),
+            f"a checker of names and numbers: {floor_of_lies.shown()}",
+        ],
+    }
+    for words, sentence in films.items():
+        by_filter = joined(*(steered(sentence, BY_MINILM, column) for column in moved))
+        rows[words] = [
+            joined(*(steered(sentence, "mmrec", column) for column in moved)),
+            f"nearest genre by MiniLM as a filter: {by_filter}",
+        ]
+    for words, kind in ratings.items():
+        peers = ", ".join(f"{name} {rated(kind, name).shown()}" for name in ("SVD++", "SVD", "biases"))
+        rows[words] = [rated(kind, "mmrec").shown(), peers]
+    return rows
+
+
 def _tables() -> dict[str, list[str]]:
     """Cells of the README's rows of figures, by the words of the row."""
     rows: dict[str, list[str]] = {}
@@ -334,6 +456,7 @@ def _tables() -> dict[str, list[str]]:
             absent = (dataset, name) in _ABSENT or (name in _NOT_KEPT and "kept" in column)
             cells.append("" if absent else quality(dataset, name, column).shown())
         rows[words] = cells
+    rows |= _language_rows()
     rows["title to picture, Recall@1 / @10"] = [
         " / ".join(adapted(f"title to picture, Recall@{k}", file).shown() for k in (1, 10)) for file in _ADAPT_FILES
     ]
