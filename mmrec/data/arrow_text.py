@@ -14,7 +14,7 @@ import math
 import uuid
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -158,11 +158,12 @@ def json_values(column: Any) -> list[Any]:
             dict(zip(names, row, strict=True)) if is_valid else None for row, is_valid in zip(rows, valid, strict=True)
         ]
     if pa.types.is_map(kind):
-        lists = array.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)])))
-        pairs = pc.list_flatten(lists)
-        entries = zip(as_text(pairs.field(0)).to_pylist(), json_values(pairs.field(1)), strict=True)
-        lengths = pc.list_value_length(lists).to_pylist()
-        return [None if n is None else dict(islice(entries, n)) for n in lengths]
+        # Not cast to a list of pairs: Arrow ends the process where rows are a slice and a value has a field of nulls.
+        begins = array.offsets.to_pylist() or [0]
+        used = slice(begins[0], begins[-1])
+        entries = list(zip(as_text(array.keys[used]).to_pylist(), json_values(array.items[used]), strict=True))
+        places = [(begin - used.start, end - used.start) for begin, end in pairwise(begins)]
+        return [dict(entries[begin:end]) if has else None for (begin, end), has in zip(places, valid, strict=True)]
     return list(_text(array).to_pylist())
 
 

@@ -232,8 +232,8 @@ class _SeenIds:
         if path is not None:
             path.unlink(missing_ok=True)
         self._path = path
-        # '' is a temporary file of SQLite.
-        self._db = sqlite3.connect("" if path is None else path, isolation_level=None)
+        # '' is a temporary file of SQLite. Reading that is given up half-way is closed by the thread that collects it.
+        self._db = sqlite3.connect("" if path is None else path, isolation_level=None, check_same_thread=False)
         for line in (
             "PRAGMA journal_mode = OFF",
             "PRAGMA synchronous = OFF",

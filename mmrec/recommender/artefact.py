@@ -289,6 +289,8 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
     fused_ND = checked_array(
         bundle.path(EMBEDDINGS), {"fused": _read_tensor(bundle, EMBEDDINGS, "fused")}, "fused", np.float32, (None, None)
     )
+    # NumPy's own memory lies in huge pages, which rows far apart are read from several times as fast.
+    fused_ND = fused_ND.copy()
     for name, length in (
         (EMBEDDINGS, len(fused_ND)),
         (TOKENS, len(tokens.get("semantic_ids", ()))),

@@ -10,10 +10,13 @@ candidate, and the list is exact. Works on catalogue rows; knows nothing about r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from mmrec.channels.blend import Blend
 from mmrec.channels.content import content_query
@@ -27,6 +30,7 @@ Floats = npt.NDArray[np.float32]
 Bitmap = npt.NDArray[np.bool_]
 
 _SEARCHES_AT_ONCE = 64
+_FEWEST_IN_THREADS = 4
 _PLACES_PER_BUDGET = 100
 """Budgets are for lists up to this length; longer lists have proportionally more candidates."""
 
@@ -153,13 +157,18 @@ class CandidateSearch:
             memory = ranker.read([search.history for search in searches], instructions_BD, instructions)
             for own, head in zip(heads, ranker.item_head_states(memory, instructions_BD), strict=True):
                 own[SENTENCE] = head
-        for search, own, beam in zip(searches, heads, beams, strict=True):
-            yield self._of_one(search, channels, own, beam)
+        of_one = partial(self._of_one, channels)
+        if len(searches) < _FEWEST_IN_THREADS or ranker.device.type != "cpu":
+            yield from map(of_one, searches, heads, beams)
+            return
+        # Most of the time is spent in NumPy and faiss, which let other threads run.
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            yield from pool.map(of_one, searches, heads, beams)
 
     def _of_one(
         self,
-        search: Search,
         channels: frozenset[str],
+        search: Search,
         heads: Mapping[str, ItemHeadState],
         beam: SparseScores | None,
     ) -> Candidates:

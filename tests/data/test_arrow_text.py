@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmrec.catalogue.catalogue import Catalogue
@@ -194,6 +194,7 @@ TYPES = st.recursive(st.sampled_from(LEAVES), _nested, max_leaves=3)
 
 
 @given(TYPES, st.integers(0, 4), st.integers(0, 2**32))
+@example(pa.map_("string", pa.struct([("a", pa.null()), ("b", pa.date32())])), 2, 1035)
 def test_every_type_becomes_text_of_as_many_rows(kind: pa.DataType, rows: int, seed: int) -> None:
     array = _filled(kind, rows, np.random.default_rng(seed))
     texts = as_text(array)
