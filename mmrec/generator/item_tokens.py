@@ -52,7 +52,7 @@ class ItemTable(NamedTuple):
 
     Attributes:
         content_NC: Fused embedding and other content features. Shape: (N, C), float32.
-        paths_NP: Semantic IDs. Shape: (N, P), int64.
+        paths_NP: Semantic IDs. Shape: (N, P), int32 or int64.
         warm_N: Whether the item has training events, and thus a learned residual. Shape: (N,), bool.
         followers: Items that follow it in training histories; None for none.
         alike: Warm items with similar words; None for none.

@@ -591,8 +591,9 @@ def _read_table(
     if alike:
         # Scores of items without events rest on these at every request.
         alike = Neighbours(alike.rows_NK.clone(), alike.weights_NK.clone())
-    paths_NP = torch.from_numpy(semantic_ids_NP.astype(np.int64))
-    return ItemTable(content_NC, paths_NP, torch.from_numpy(popularity_N > 0), followers, alike)
+    return ItemTable(
+        content_NC, torch.from_numpy(semantic_ids_NP), torch.from_numpy(popularity_N > 0), followers, alike
+    )
 
 
 def _tokenizer(bundle: Bundle, tokens: Mapping[str, npt.NDArray[Any]]) -> Tokenizer:

@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from mmrec.bundle import Bundle, BundleWriter, FileEntry, open_bundle
 from mmrec.catalogue.change_applier import ChangeApplier, EncodeResult, MemoryLog
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
@@ -131,6 +133,8 @@ class Recommender(SnapshotAnswers, EngineMethods):
         number_format = resolve_dtype(dtype, where)
         opened = open_bundle(bundle)
         parts = read_parts(opened, where)
+        # Tables were read through Arrow, which keeps memory that it will not need again.
+        pa.default_memory_pool().release_unused()
         states = item_states(parts, where, number_format)
         if where.type == "cpu":
             parts = with_tables_unread(parts, opened)

@@ -25,7 +25,7 @@ Bitmap = npt.NDArray[np.bool_]
 
 _FAISS: Any = faiss
 """Untyped, because its stubs lack some classes."""
-EXACT_UP_TO = 100_000
+EXACT_UP_TO = 50_000
 """Items up to which the product with every token is cheaper than lists."""
 _POINTS_PER_LIST = 64
 _ROUNDS = 8
