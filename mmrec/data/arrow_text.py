@@ -161,9 +161,9 @@ def json_values(column: Any) -> list[Any]:
         # Not cast to a list of pairs: Arrow ends the process where rows are a slice and a value has a field of nulls.
         begins = array.offsets.to_pylist() or [0]
         used = slice(begins[0], begins[-1])
-        entries = list(zip(as_text(array.keys[used]).to_pylist(), json_values(array.items[used]), strict=True))
+        pairs = list(zip(as_text(array.keys[used]).to_pylist(), json_values(array.items[used]), strict=True))
         places = [(begin - used.start, end - used.start) for begin, end in pairwise(begins)]
-        return [dict(entries[begin:end]) if has else None for (begin, end), has in zip(places, valid, strict=True)]
+        return [dict(pairs[begin:end]) if has else None for (begin, end), has in zip(places, valid, strict=True)]
     return list(_text(array).to_pylist())
 
 

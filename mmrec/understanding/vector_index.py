@@ -176,11 +176,11 @@ class VectorIndex:
         """
         eligible = int(np.count_nonzero(eligible_N))
         if self._approximate is None or eligible <= max(most, self._config.exact_up_to):
-            return self.search(query_D[None], most, eligible_N).rows_QK[0]
+            return np.asarray(self.search(query_D[None], most, eligible_N).rows_QK[0])
         effort = self._effort(_RECALL_AT, eligible)
         proposed_1M = self._candidate_rows(query_D[None], most, effort, eligible_N, eligible)
         rows_M = self._add_changed(proposed_1M, query_D[None], most, eligible_N)[0]
-        return rows_M[rows_M >= 0]
+        return np.asarray(rows_M[rows_M >= 0])
 
     def _uses_candidates(self, wanted: int, eligible: int) -> bool:
         """Whether selecting candidates is cheaper than an exact search."""
