@@ -105,8 +105,9 @@ def search(column: str, form: str, index: str = "mmrec (ivf)") -> Cell:
     return Cell("2026-11-26-vector-search", column, {"items": 1_000_000, "index": index}, form)
 
 
-def films(metric: str, column: str) -> Cell:
-    return Cell("2026-11-26-movielens", column, {"metric": metric, "vectors": "fusion"})
+def films(metric: str, column: str, part: int = 0) -> Cell:
+    row = {"metric": metric, "vectors": "a fusion for each"}
+    return Cell("2026-11-30-language-pictures", column, row, ".3f", part)
 
 
 def decoded(batch: int, column: str, form: str) -> Cell:
@@ -302,6 +303,12 @@ FIGURES: dict[str, list[Cell | Note]] = {
         films(HELD_OUT, "fused"),
         films(HELD_OUT, "picture only"),
         films(HELD_OUT, "words only"),
+    ],
+    "Fused is ahead of words by {} [{}, {}] and {} [{}, {}]. The 470 pictures of the demonstration are encoded in "
+    "{} s": [
+        *(films("micro-F1", "fused - words only", part) for part in range(3)),
+        *(films(HELD_OUT, "fused - words only", part) for part in range(3)),
+        Cell("2026-11-30-language-demo-pictures", "encoded, s", {"pictures": 470}, ".1f"),
     ],
     "On an AMD EPYC it was {} and {} times": [
         Cell("2026-11-26-decode", "times", {"batch": batch}, ".0f") for batch in (1, 16)
