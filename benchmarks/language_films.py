@@ -41,7 +41,8 @@ def short_bundle(options: Options, dataset: str = FILMS) -> Path:
 
 def longer_bundle(options: Options) -> Path:
     """The same of a bundle that ranks nearly as well as one of the default epochs."""
-    return _bundle(options, options.data / FILMS, WORK / "language-films-longer", 1 if options.quick else _LONGER)
+    name = "language-films-longer" + ("-quick" if options.quick else "")
+    return _bundle(options, options.data / FILMS, WORK / name, 1 if options.quick else _LONGER)
 
 
 def _bundle(options: Options, dataset: Path, folder: Path, epochs: int) -> Path:
