@@ -181,6 +181,10 @@ def of_beauty(ranked_by: str) -> Cell:
     return Cell(BEAUTY_TASKS, "NDCG@10", {"ranked by": ranked_by})
 
 
+def scaled(column: str, form: str) -> Cell:
+    return Cell("2026-11-30-scale", column, {"items": "1,000,000"}, form)
+
+
 def on_gpu(batch: int, column: str = "p50 ms", form: str = ".1f") -> Cell:
     return Cell("2026-11-26-decode-gpu-h100", column, {"nodes known": "by codes", "batch": batch}, form)
 
@@ -334,6 +338,17 @@ FIGURES: dict[str, list[Cell | Note]] = {
         Note(UPSERTS, r"is ([\d.]+) times the quiet one", ".2f"),
         Note(UPSERTS, r"([\d.]+) s at most", ".1f"),
         Note(UPSERTS, r"server: ([\d.]+) GiB quiet", ".1f"),
+    ],
+    "takes {} ms (p50) and {} ms (p99), {} times as long as among 10,000; 16 at once are answered at {} a second, one "
+    "by one at {}. Loading takes {} s and {} GiB. Ranking every item instead of candidates takes {} ms": [
+        scaled("p50 ms", ".1f"),
+        scaled("p99 ms", ".1f"),
+        Note("2026-11-30-scale", r"growth of p50 from 10,000 items: ([\d.]+) times"),
+        scaled("per s, batch 16", ".0f"),
+        scaled("per s", ".0f"),
+        scaled("load s", ".0f"),
+        scaled("GiB", ".2f"),
+        scaled("exact p50 ms", ".0f"),
     ],
     "it has Recall@1 / @10 of {} / {} from title to picture": [
         adapted(f"title to picture, Recall@{k}", "2026-11-30-fashion-adapt") for k in (1, 10)
