@@ -56,7 +56,7 @@ demo: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/mmrec demo $(ARGS)
 
 test: $(STAMP)
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 20 $(ARGS)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --durations 20 $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
