@@ -30,7 +30,8 @@ def _run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int,
 def place(request: pytest.FixtureRequest) -> list[str]:
     if request.param == "bundle":
         return [str(request.getfixturevalue("demo_bundle"))]
-    return ["--server", request.getfixturevalue("demo_server")]
+    # Long, for a machine that others use.
+    return ["--server", request.getfixturevalue("demo_server"), "--timeout", "250"]
 
 
 @pytest.fixture(scope="module")
