@@ -34,6 +34,7 @@ from mmrec.contract.rules import (
     MAX_RESOLVED,
     MAX_TEMPLATES,
     PAGE_TOKEN,
+    TIME,
     Checked,
     Choice,
     Doc,
@@ -333,7 +334,7 @@ class HistoryEvent(Checked):
     event_type: Annotated[str, Id(), Doc("What the customer did, as in the dataset; empty: not said.")] = ""
     time: Annotated[
         float | None,
-        Number("seconds since 1970, from the year 1 to 9999", low=-62_135_596_800.0, high=253_402_300_799.0),
+        TIME,
         Doc("When, in seconds since 1970; None: not known."),
     ] = None
     rating: Annotated[float | None, Number(), Doc("The rating, in the unit of the dataset; None: no rating.")] = None

@@ -79,6 +79,8 @@ MAX_RESOLVED = 100_000
 """Most items in one reply to a `ResolveRequest`, over all paths."""
 MAX_CODE = 2**32 - 1
 """Largest code of a semantic ID in a message."""
+MAX_INT32 = 2**31 - 1
+"""Largest place in a list."""
 CONTROL_CHARACTERS = "[\\x00-\\x1f\\x7f-\\x9f]"
 """Characters that an item's id must not contain, as a regular expression."""
 _CONTROL_CHARACTER = re.compile(CONTROL_CHARACTERS)
@@ -275,6 +277,10 @@ class Number:
         if not fits:
             raise InvalidArgumentError(f"{where} is {value!r:.80}; it must be {self.rule}", field=where)
         return float(value)
+
+
+TIME = Number("seconds since 1970, from the year 1 to 9999", low=-62_135_596_800.0, high=253_402_300_799.0)
+"""The rule of moments."""
 
 
 class Flag:

@@ -264,7 +264,8 @@ def test_a_store_is_tidied_while_it_is_served(root: Path, tmp_path: Path) -> Non
         mmrec.Client(server.target) as client,
     ):
         for number in range(3):
-            client.upsert_items([ItemInput("n", title=f"Quartz lamp {number}")], request_id=f"r{number}")
+            lamp = ItemInput("n", title=f"Quartz lamp {number}")
+            client.upsert_items([lamp], request_id=f"r{number}", wait_until_visible=number == 2)
 
         def kept() -> int:
             with SqliteChangeReader(StoreConfig(store)) as reader:
