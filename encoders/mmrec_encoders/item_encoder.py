@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidI
 from mmrec.runtime.background import between_steps
 from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.protocols import ImageEncoder, Pixels, TextEncoder, Vectors
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _INPUTS_AT_ONCE = 32
 _Encoder = TypeVar("_Encoder")
@@ -54,6 +58,25 @@ class Query(NamedTuple):
     text: str = ""
     image: bytes | None = None
     text_weight: float = 0.5
+
+
+class DecodedPicture(NamedTuple):
+    """What is needed of a picture after it is decoded.
+
+    Attributes:
+        pixels: What the model looks at; an error for a picture that cannot be read.
+        thumbnail: The thumbnail, if it was asked for and the picture can be read.
+    """
+
+    pixels: Pixels | InvalidImageError
+    thumbnail: Pixels | None
+
+
+class DecodedAhead:
+    """Keeps a picture that was decoded ahead; when nobody has it any more, the encoder does not have it either."""
+
+    def __init__(self, picture: DecodedPicture) -> None:
+        self.picture = picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +113,8 @@ class ItemEncoder:
         self.words = words
         # A tokenizer may be set up by one thread only at a time.
         self._one_at_a_time = threading.Lock()
+        # By the encoded file, whose hash Python computes once.
+        self._ahead: WeakValueDictionary[bytes, DecodedAhead] = WeakValueDictionary()
 
     @property
     def image(self) -> ImageEncoder | None:
@@ -130,6 +155,38 @@ class ItemEncoder:
     def with_words(self, words: ItemWords) -> ItemEncoder:
         """The same encoders for other words of the items."""
         return ItemEncoder(self.image, self.text, self.fusion, words)
+
+    # --- pictures that are decoded ahead --------------------------------------------------------------------
+
+    def decode_ahead(self, data: bytes, thumbnail: Callable[[bytes, Image], Pixels] | None) -> DecodedAhead | None:
+        """Decode a picture before it is encoded; safe to call from any thread.
+
+        As long as the result is kept, the picture is not decoded again.
+
+        Args:
+            data: The encoded file.
+            thumbnail: Makes a thumbnail of the file and of what was decoded of it; None: none is needed.
+
+        Returns:
+            None for a catalogue without pictures.
+        """
+        if self.image is None:
+            return None
+        found = self._ahead.get(data)
+        if found is None or (thumbnail is not None and found.picture.thumbnail is None):
+            try:
+                picture = decode_picture(data, size_hint=self.image.picture_size)
+                small = None if thumbnail is None else thumbnail(data, picture)
+                found = DecodedAhead(DecodedPicture(self.image.preparation(picture), small))
+            except InvalidImageError as err:
+                found = DecodedAhead(DecodedPicture(err, None))
+            self._ahead[data] = found
+        return found
+
+    def decoded_ahead(self, data: bytes) -> DecodedPicture | None:
+        """What `decode_ahead` made of a picture, if somebody keeps it."""
+        found = self._ahead.get(data)
+        return None if found is None else found.picture
 
     # --- single items and searches --------------------------------------------------------------------------
 
@@ -215,8 +272,13 @@ class ItemEncoder:
                 "this catalogue was fitted without pictures, so a picture cannot be compared; use words"
             )
         between_steps()
+        ahead = self.decoded_ahead(data)
         try:
-            return self.image.preparation(decode_picture(data, size_hint=self.image.picture_size))
+            if ahead is None:
+                return self.image.preparation(decode_picture(data, size_hint=self.image.picture_size))
+            if isinstance(ahead.pixels, InvalidImageError):
+                raise ahead.pixels
+            return ahead.pixels
         except InvalidImageError as err:
             # The client's field is named here: a picture decoder does not know whose picture it reads.
             raise InvalidImageError(err.message, field="image") from err

@@ -38,6 +38,14 @@ def serve(
             help="Bytes of large requests and of unread replies that are held in memory; more calls are refused.",
         ),
     ] = 256 * 1024 * 1024,
+    max_pixels: Annotated[
+        int,
+        typer.Option(
+            "--max-pixels",
+            metavar="N",
+            help="Pixels that the pictures of a call may have, a JPEG counted a quarter; calls with more are refused.",
+        ),
+    ] = 1_000_000_000,
     token_file: Annotated[
         str, typer.Option("--token-file", metavar="FILE", help="File with the token that callers must send.")
     ] = "",
@@ -133,6 +141,7 @@ def serve(
         max_batch=max_batch,
         wording_queue=wording_queue,
         max_bytes=max_bytes,
+        max_pixels=max_pixels,
         token=_read_token(token_file) if token_file else None,
         tls_cert=Path(tls_cert) if tls_cert else None,
         tls_key=Path(tls_key) if tls_key else None,

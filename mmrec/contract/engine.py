@@ -6,7 +6,7 @@ Knows nothing of protobuf, torch or files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.conversation import ConversationTurn, ConverseRequest
@@ -97,6 +97,27 @@ def wording_of(engine: object) -> Wording | None:
     """What words an engine's replies; None for an engine without."""
     wording: Callable[[], Wording | None] | None = getattr(engine, "wording", None)
     return None if wording is None else wording()
+
+
+class PictureDecoder(Protocol):
+    """An engine whose large pictures can be decoded before the request comes that has them."""
+
+    def decode_ahead(self, picture: bytes, *, thumbnail: bool) -> object:
+        """Decode a picture that requests will have; safe to call from any thread, while requests are answered.
+
+        Args:
+            picture: The encoded file; one that cannot be read is refused by the request.
+            thumbnail: Whether it is the picture of a change, which also needs a thumbnail.
+
+        Returns:
+            What must be kept until the requests are answered.
+        """
+        ...
+
+
+def decoder_of(engine: object) -> PictureDecoder | None:
+    """What decodes an engine's pictures ahead; None for an engine that does not."""
+    return cast(PictureDecoder, engine) if callable(getattr(engine, "decode_ahead", None)) else None
 
 
 class Questions(Protocol):

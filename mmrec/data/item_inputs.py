@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmrec.contract.items import ItemInput
-from mmrec.data.pictures import PictureStore, is_url
+from mmrec.data.pictures import PictureStore, is_url, pixels_to_decode
 from mmrec.data.streaming import ItemStream, RowFailure, StreamedItem
 from mmrec.data.table_files import table_name, table_parts
 from mmrec.errors import InvalidImageError, MmrecError
 
 _BATCH_BYTES = 8 * 2**20
 """Bytes of text and pictures at which a batch ends; servers accept messages of 32 MiB by default."""
+_BATCH_PIXELS = 250_000_000
+"""Pixels at which a batch ends; servers decode a billion for one message by default."""
 
 
 class DescribedBatch(NamedTuple):
@@ -65,7 +67,7 @@ class DescribedItems:
             for window in self._stream.windows():
                 items: list[ItemInput] = []
                 lines: list[int] = []
-                failures, size = list(window.failures), 0
+                failures, size, pixels = list(window.failures), 0, 0
                 for row in window.items:
                     try:
                         items.append(_item_input(row, pictures))
@@ -74,9 +76,10 @@ class DescribedItems:
                         failures.append(RowFailure(row.line, row.item_id, "image", err.message))
                         continue
                     size += _size_bytes(items[-1])
-                    if size >= _BATCH_BYTES:
+                    pixels += pixels_to_decode(items[-1].image or b"")
+                    if size >= _BATCH_BYTES or pixels >= _BATCH_PIXELS:
                         yield DescribedBatch(tuple(items), tuple(lines), tuple(failures))
-                        items, lines, failures, size = [], [], [], 0
+                        items, lines, failures, size, pixels = [], [], [], 0, 0
                 if items or failures:
                     yield DescribedBatch(tuple(items), tuple(lines), tuple(failures))
 

@@ -31,7 +31,7 @@ from mmrec.recommender.artefact import (
 )
 from mmrec.recommender.catalogue_update import check_change, check_changeable, ready_to_change
 from mmrec.recommender.encoded_item_bytes import encoder_version, pack_items, unpack_items
-from mmrec.recommender.encoded_items import EncodedItems, encode_items, no_items
+from mmrec.recommender.encoded_items import EncodedItems, encode_items, no_items, thumbnail_ahead
 from mmrec.recommender.live_events import LiveEvents
 from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.partial_update import encode_fields
@@ -49,7 +49,7 @@ from mmrec.recommender.snapshot import (
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.sdk.engine_methods import EngineMethods
-from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder import DecodedAhead, ItemEncoder
 from mmrec_encoders.item_encoder_files import load_item_encoder
 
 
@@ -274,6 +274,10 @@ class Recommender(SnapshotAnswers, EngineMethods):
         FAILED_PRECONDITION when no item would be left.
         """
         return self._applier.apply_many(requests)
+
+    def decode_ahead(self, picture: bytes, *, thumbnail: bool) -> DecodedAhead | None:
+        """See `mmrec.contract.engine.PictureDecoder`."""
+        return self._encoder.decode_ahead(picture, thumbnail_ahead if thumbnail else None)
 
     def encode_items(self, items: Sequence[ItemInput], fields: Sequence[str] = ()) -> EncodeResult[EncodedItems]:
         """Encode items to add; safe to call while requests are answered.

@@ -101,7 +101,7 @@ def encode_fields(
     places = tuple(place for place in known if place not in errors)
     kept = np.array([known[place] for place in places], np.int64)
     if _IMAGE in fields:
-        thumbnails_M[kept] = thumbnails_of([items[place] for place in places])
+        thumbnails_M[kept] = thumbnails_of([items[place] for place in places], encoder)
     good = ItemFeatures._make(part[kept] for part in features)
     made = tuple(records[place] for place in places)
     texts = record_texts(catalogue, encoder, made)

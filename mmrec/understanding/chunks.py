@@ -1,8 +1,8 @@
 """How many items or labels are encoded at once, wherever it is done, so that the same input gives the same bits.
 
 Unit of work: one list of items or labels. Encoding takes time in proportion to the characters, so that a chunk is
-bounded by these too, and the pixels of large pictures count as characters: about a tenth of a second with a small text
-encoder on one core, and one large picture alone. Knows nothing about encoders.
+bounded by these too, and the pixels of pictures count as characters: about a tenth of a second with a small text
+encoder on one core. Knows nothing about encoders.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ CHUNK_CHARS = 2_000
 """Most characters in a chunk, if it has more than one entry."""
 READ_CHARS = 2_000
 """Characters of an item that count: encoders read no more than the beginning of a text."""
+LARGE_PIXELS = 1_000_000
+"""Pictures with more pixels are large: a server decodes them ahead, so that here they count as small ones."""
 _PICTURE_CHARS = 250
 """Characters that are encoded in about the time of a small picture."""
 _CHAR_PIXELS = 2_500
@@ -41,7 +43,10 @@ def item_chars(item: ItemInput | ItemFailure) -> int:
 
 def picture_chars(image: bytes | None) -> int:
     """Characters that are encoded in about the time in which a picture is decoded and encoded; 0 for none."""
-    return 0 if image is None else _PICTURE_CHARS + pixels_to_decode(image) // _CHAR_PIXELS
+    if image is None:
+        return 0
+    pixels = pixels_to_decode(image)
+    return _PICTURE_CHARS + (0 if pixels > LARGE_PIXELS else pixels // _CHAR_PIXELS)
 
 
 def label_chars(label: str, templates: Sequence[str]) -> int:

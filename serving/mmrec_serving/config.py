@@ -28,6 +28,9 @@ class ServerConfig:
         max_message_bytes: Largest message accepted, in bytes, at least 1,024.
         max_bytes: Bytes of large requests, and of large replies that clients have not read yet, that are held in memory
             for all calls together, at least 65,536; calls beyond are answered RESOURCE_EXHAUSTED.
+        max_pixels: Pixels of the pictures of one call, or of one message of a stream, that are decoded, at least 1; a
+            call with more is answered INVALID_ARGUMENT. A JPEG counts a quarter of its pixels. All calls together may
+            have four times as many, and those beyond are answered RESOURCE_EXHAUSTED.
         token: What callers must send as ``authorization: Bearer TOKEN``; None: nothing. Visible ASCII.
         tls_cert: PEM file of the server's certificate chain; None: no TLS.
         tls_key: PEM file of its key; given exactly when `tls_cert` is.
@@ -60,6 +63,7 @@ class ServerConfig:
     wording_queue: int = 8
     max_message_bytes: int = 32 * 1024 * 1024
     max_bytes: int = 256 * 1024 * 1024
+    max_pixels: int = 1_000_000_000
     token: str | None = field(default=None, repr=False)
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -86,6 +90,7 @@ class ServerConfig:
         _whole("wording_queue", self.wording_queue, 1, 100_000)
         _whole("max_message_bytes", self.max_message_bytes, 1024, 2**31 - 1)
         _whole("max_bytes", self.max_bytes, 65_536, 2**62)
+        _whole("max_pixels", self.max_pixels, 1, 2**62)
         metadata_for(self.token)
         if (self.tls_cert is None) != (self.tls_key is None):
             given, missing = ("tls_key", "tls_cert") if self.tls_cert is None else ("tls_cert", "tls_key")

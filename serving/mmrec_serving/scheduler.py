@@ -265,6 +265,7 @@ class Scheduler:
         self.ready.set_result(None)
         while batch := self._next_batch():
             self._do(batch)
+            del batch  # Results may be large, and the next batch long in coming.
         self._end(None)
 
     def _end(self, error: Exception | None) -> None:

@@ -37,6 +37,7 @@ from mmrec.sdk.rpcs import CONVERSE, DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, RECO
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.interceptors import AuthInterceptor, ErrorInterceptor
+from mmrec_serving.pictures import PicturesAhead
 from mmrec_serving.priority import Pace, give_way
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
 from mmrec_serving.services import service_handlers
@@ -91,6 +92,7 @@ class _Workers:
         language: For `LANGUAGE`.
         changes: For `CHANGES`; None for none.
         words: Words replies.
+        pictures: Decodes large pictures ahead.
         refuse_changes: Whether changes are refused without `changes`; otherwise `questions` gets them.
     """
 
@@ -100,11 +102,12 @@ class _Workers:
         language: Scheduler,
         changes: Scheduler | None,
         words: WordingWorker,
+        pictures: PicturesAhead,
         refuse_changes: bool,
     ) -> None:
         self._questions, self._language = questions, language
         self._changes, self._refuse = changes, refuse_changes
-        self.parts = words.parts
+        self.parts, self.pictures = words.parts, pictures.ready
 
     def submit(self, kind: str, requests: Sequence[Any], deadline: float | None = None) -> Future[list[Any]]:
         """See `Scheduler.submit`.
@@ -157,6 +160,13 @@ class Server:
             on_end=self._worker_ended,
         )
         self._words = WordingWorker(loaded, self.config.wording_queue)
+        self._pictures = PicturesAhead(
+            loaded,
+            self.config.max_pixels,
+            self.config.max_queue,
+            lambda: self._scheduler.idle_s,
+            on_end=self._worker_ended,
+        )
         self._catalogue: CatalogueChanges | None = None
         self._changes: Scheduler | None = None
         if self.config.store is not None:
@@ -167,7 +177,12 @@ class Server:
                 on_end=self._worker_ended,
             )
         self._workers = _Workers(
-            self._scheduler, self._language, self._changes, self._words, not self.config.changes_in_memory
+            self._scheduler,
+            self._language,
+            self._changes,
+            self._words,
+            self._pictures,
+            not self.config.changes_in_memory,
         )
         self._server: Any = None
         self._calls: ErrorInterceptor | None = None
@@ -250,7 +265,13 @@ class Server:
         return self.address
 
     def _schedulers(self) -> list[Scheduler]:
-        schedulers = (self._scheduler, self._language, self._words.scheduler, self._changes)
+        schedulers = (
+            self._scheduler,
+            self._language,
+            self._words.scheduler,
+            self._pictures.scheduler,
+            self._changes,
+        )
         return [scheduler for scheduler in schedulers if scheduler is not None]
 
     async def ready(self) -> None:

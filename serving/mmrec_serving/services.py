@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, closing
+from contextlib import AbstractAsyncContextManager, aclosing, closing
 from typing import Any, NoReturn, Protocol
 
 import grpc
@@ -33,6 +33,9 @@ class Workers(Submitter, Protocol):
 
     def parts(self, reply: Any, deadline: float | None) -> AsyncGenerator[Any, None]:
         """See `mmrec_serving.wording.WordingWorker.parts`."""
+
+    def pictures(self, request: Any, large: bool, deadline: float | None) -> AbstractAsyncContextManager[None]:
+        """See `mmrec_serving.pictures.PicturesAhead.ready`."""
 
 
 class Arrivals:
@@ -143,11 +146,12 @@ async def _answers(
     large = len(message[0]) > SMALL_BYTES
     # In a thread, large requests do not block other calls.
     request = await asyncio.to_thread(rpc.decode_request, message.pop()) if large else rpc.decode_request(message.pop())
-    cut = [parts_of(part) for part in rpc.split(request)]
-    parts = [part for one in cut for part in one]
-    results: list[Any] = []
-    if parts:
-        results = await asyncio.wrap_future(workers.submit(rpc.kind, parts, deadline))
+    async with workers.pictures(request, large, deadline):
+        cut = [parts_of(part) for part in rpc.split(request)]
+        parts = [part for one in cut for part in one]
+        results: list[Any] = []
+        if parts:
+            results = await asyncio.wrap_future(workers.submit(rpc.kind, parts, deadline))
 
     def whole() -> Any:
         rest = iter(results)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from mmrec.contract.items import ItemInput
 from mmrec.data.item_inputs import DescribedItems
@@ -102,3 +103,11 @@ def test_what_is_no_dataset_is_refused(shop: Path, tmp_path: Path) -> None:
     (shop / "items.csv").write_text("id,title\n1,Mug\n", encoding="utf-8")
     with pytest.raises(InvalidDatasetError, match="no column 'item_id'"):
         DescribedItems(shop / "items.csv", 5)
+
+
+def test_a_batch_ends_at_a_number_of_pixels(folder: Folder) -> None:
+    root = folder({"items.csv": "item_id,image\n" + "".join(f"{n},1.png\n" for n in range(8))})
+    (root / "images").mkdir()
+    # Of 49 million pixels each; six of them are more than 250 million.
+    Image.new("1", (7_000, 7_000)).save(root / "images" / "1.png")
+    assert [len(batch.items) for batch in DescribedItems(root, 100).batches()] == [6, 2]

@@ -344,3 +344,37 @@ def test_the_text_configuration_is_kept(minilm: SentenceTextEncoder, tmp_path: P
     loaded = load_item_encoder(tmp_path, device="cpu").text
     assert isinstance(loaded, SentenceTextEncoder)
     assert (loaded.config.max_tokens, loaded.config.query_prompt) == (7, "find ")
+
+
+def test_a_picture_that_was_decoded_ahead_is_not_decoded_again_while_it_is_kept(encoder: ItemEncoder) -> None:
+    item, other = ItemInput("a", image=encoded(drawn(90, 90, (9, 9, 9)))), ItemInput("b", image=CHAIR)
+    assert item.image is not None
+    plain = encoder.encode_inputs([item, other])
+    sizes: list[tuple[int, int]] = []
+
+    def small(data: bytes, picture: Image.Image) -> npt.NDArray[np.uint8]:
+        sizes.append(picture.size)
+        return np.full((3, 2, 2), 7, np.uint8)
+
+    kept = encoder.decode_ahead(item.image, None)
+    assert encoder.decode_ahead(bytes(bytearray(item.image)), None) is kept
+    first = encoder.decoded_ahead(item.image)
+    assert first is not None
+    assert first.thumbnail is None
+    np.testing.assert_array_equal(encoder.encode_inputs([item, other]), plain)
+    kept = encoder.decode_ahead(item.image, small)
+    ahead = encoder.decoded_ahead(item.image)
+    assert ahead is not None
+    assert ahead.thumbnail is not None
+    assert (sizes, ahead.thumbnail.shape) == ([(90, 90)], (3, 2, 2))
+    np.testing.assert_array_equal(ahead.pixels, first.pixels)
+    del kept
+    assert encoder.decoded_ahead(item.image) is None
+
+
+def test_a_picture_that_cannot_be_decoded_ahead_is_refused_when_it_is_encoded(encoder: ItemEncoder) -> None:
+    cut = CHAIR[: len(CHAIR) // 2]
+    kept = encoder.decode_ahead(cut, None)
+    (refused,) = encoder.encode_inputs([ItemInput("a", image=cut)])
+    assert isinstance(refused, InvalidImageError)
+    assert (refused.violations[0].field, kept is not None) == ("image", True)

@@ -102,13 +102,17 @@ def test_words_weigh_by_their_characters() -> None:
     assert weight_of(RecommendRequest(instruction="x" * 400)) == 3
 
 
-def test_large_pictures_weigh_by_their_pixels_and_are_parts_of_their_own() -> None:
-    file = io.BytesIO()
-    Image.new("1", (7_000, 7_000)).save(file, "PNG")
-    large = tuple(ItemInput(str(n), "hat", image=file.getvalue()) for n in range(3))
-    assert [len(part.items) for part in parts_of(EmbedRequest(large))] == [1, 1, 1]
-    assert weight_of(EmbedRequest(large[:1])) == weight_of(UpsertRequest(large[:1])) == 100
-    assert weight_of(SearchRequest(image=file.getvalue())) == 100
+def test_pictures_weigh_by_their_pixels_unless_they_are_decoded_ahead() -> None:
+    def sent(side: int) -> bytes:
+        file = io.BytesIO()
+        Image.new("1", (side, side)).save(file, "PNG")
+        return file.getvalue()
+
+    items = tuple(ItemInput(str(n), "hat", image=sent(1_000)) for n in range(4))
+    assert [len(part.items) for part in parts_of(EmbedRequest(items))] == [3, 1]
+    assert weight_of(EmbedRequest(items[:1])) == weight_of(UpsertRequest(items[:1])) == 4
+    assert weight_of(SearchRequest(image=sent(1_000))) == 4
+    assert weight_of(SearchRequest(image=sent(7_000))) == 2
 
 
 def test_explanations_and_conditions_of_promotions_weigh() -> None:
