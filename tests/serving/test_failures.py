@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from mmrec.errors import BundleError, InternalError, InvalidArgumentError, MmrecError, NotFoundError, UnavailableError
-from mmrec_serving.change_log.failures import damaged, explained
-from mmrec_serving.change_log.sqlite_reader import closed
+from mmrec_serving.change_log import StoreConfig
+from mmrec_serving.change_log.sqlite_file import CHANGES, store_file
 from mmrec_serving.failures import conceal
+from mmrec_serving.sqlite_files import explained
 
 
 def test_our_own_errors_are_told_in_full() -> None:
@@ -22,15 +23,21 @@ def test_our_own_errors_are_told_in_full() -> None:
     ("error", "told"),
     [
         (
-            explained(OSError(errno.ENOSPC, "No space left on device"), Path("/srv/my shop/store")),
+            explained(OSError(errno.ENOSPC, "No space left on device"), CHANGES, Path("/srv/my shop/store")),
             "no space is left on the disk of the store of catalogue changes in (see the log): nothing of this request",
         ),
         (
-            explained(OSError(errno.EMFILE, "Too many open files"), Path("/srv/store")),
+            explained(OSError(errno.EMFILE, "Too many open files"), CHANGES, Path("/srv/store")),
             "the store of catalogue changes in (see the log) cannot be used: Too many open files; give a folder",
         ),
-        (closed(Path("/srv/it's/store")), "the store of catalogue changes in (see the log) is closed"),
-        (damaged(Path("/srv/store"), "'/srv/store/changes.db' is empty"), "(see the log) is damaged: (see the log) is"),
+        (
+            store_file(StoreConfig(Path("/srv/it's/store"))).closed(),
+            "the store of catalogue changes in (see the log) is closed",
+        ),
+        (
+            store_file(StoreConfig(Path("/srv/store"))).damaged("'/srv/store/changes.db' is empty"),
+            "(see the log) is damaged: (see the log) is",
+        ),
         (
             BundleError("/srv/bundle/versions/7/features.parquet is not a readable Parquet file: make it again"),
             "(see the log) is not a readable Parquet file: make it again",

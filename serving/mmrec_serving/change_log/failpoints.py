@@ -1,16 +1,11 @@
-"""Named places of the store at which a test can end its process. Knows nothing about the store.
-
-The store calls its failpoint with the name of each place that it passes; by default nothing happens. Wherever the
-process is killed, everything acknowledged is stored, and other requests are stored completely or not at all.
-"""
+"""Names of the places of the store at which a test can end its process; see `mmrec_serving.sqlite_files.failpoints`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final
 
-Failpoint: TypeAlias = Callable[[str], None]
-"""Called with one of `FAILPOINTS`."""
+from mmrec_serving.sqlite_files.failpoints import Failpoint as Failpoint
+from mmrec_serving.sqlite_files.failpoints import no_failpoint as no_failpoint
 
 FAILPOINTS: Final = (
     "after-lock",
@@ -35,7 +30,3 @@ FAILPOINTS: Final = (
     "before-close",
 )
 """In the order in which a store that is created, written, compacted and closed first passes them."""
-
-
-def no_failpoint(name: str) -> None:
-    """Do nothing."""

@@ -1,14 +1,11 @@
-"""The SQLite file of a store: created atomically, checked when it is opened, never overwritten.
+"""The layout of the SQLite file of a store of changes.
 
     changes        one row per change, by sequence number; texts and pictures as they are, so that any SQLite shell can
                    read them, and a checksum (CRC-32), since SQLite notices damage to the shape of its file only
     requests       one row per request id, with the digest and reply of its request
     state          one row: base, position, last change in the base, last dropped change, the announced base
 
-`application_id` in the file's header marks a store of mmrec, `user_version` is the version of this layout. The
-journal is a write-ahead log and every commit waits for the disk (``synchronous=FULL``), so that a commit survives a
-power cut. Beside the file lie ``-wal`` (what was committed last: part of the store, to be copied with it), ``-shm``
-and, for the process that writes, ``.lock``.
+Knows nothing of how the file is created, checked and locked; see `mmrec_serving.sqlite_files`.
 """
 
 from __future__ import annotations
@@ -19,25 +16,14 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from mmrec.contract.items import ItemInput
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError
-from mmrec.runtime.files import sync
-from mmrec.runtime.limits import check_numbers
+from mmrec.errors import InvalidArgumentError
 from mmrec_serving.change_log.changes import Change, Delete, StoreState, Upsert
-from mmrec_serving.change_log.failpoints import Failpoint, no_failpoint
-from mmrec_serving.change_log.failures import damaged
+from mmrec_serving.sqlite_files import StoreFile, StoreFolder, StoreKind
 
 STORE_FILE = "changes.sqlite"
-LOCK_FILE = ".lock"
-SCHEMA_VERSION = 2
-_APPLICATION = 0x6D6D7273  # mmrs
-_UNFINISHED = ".changes.unfinished"
-_LOG_BYTES = 64 * 1024 * 1024
-"""The write-ahead log is truncated to this size when it has grown larger."""
-
 _SCHEMA = (
     "CREATE TABLE changes (sequence INTEGER PRIMARY KEY, recorded_us INTEGER NOT NULL, item_id TEXT NOT NULL,"
     " deleted INTEGER NOT NULL, title TEXT, description TEXT, attributes TEXT, fields TEXT, picture BLOB, payload BLOB,"
@@ -49,6 +35,18 @@ _SCHEMA = (
     "CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), base TEXT NOT NULL, position INTEGER NOT NULL,"
     " folded INTEGER NOT NULL, dropped INTEGER NOT NULL, successor TEXT NOT NULL, successor_holds INTEGER NOT NULL,"
     " checksum INTEGER NOT NULL)",
+)
+CHANGES = StoreKind(
+    name="store of catalogue changes",
+    entry="a change",
+    entries="changes",
+    key="the same request id",
+    more_room="by compaction of the changes into a new bundle, or with a larger disk",
+    file=STORE_FILE,
+    lock=".lock",
+    application=0x6D6D7273,  # mmrs
+    version=2,
+    schema=_SCHEMA,
 )
 COLUMNS = (
     "item_id",
@@ -70,131 +68,44 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class StoreConfig:
-    """The place of a store and its behaviour.
+class StoreConfig(StoreFolder):
+    """The place of a store of changes and its behaviour.
 
     Attributes:
-        folder: Folder of the store; made if it is missing. One store per folder, on a disk of this machine: SQLite's
-            write-ahead log works on no network file system.
-        busy_timeout_s: Seconds to wait for another program that holds the file (a backup, say), 0 or more.
+        folder: See `StoreFolder`.
+        busy_timeout_s: See `StoreFolder`.
         keep_requests: How long a request id protects against doing the same twice, at least a second.
     """
 
-    folder: Path
-    busy_timeout_s: float = 10.0
     keep_requests: timedelta = timedelta(hours=24)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "folder", Path(self.folder))
-        check_numbers(self, "busy_timeout_s", low=0, high=3600)
+        StoreFolder.__post_init__(self)  # super() does not work in a class with slots
         if not timedelta(seconds=1) <= self.keep_requests <= timedelta(days=3650):
             raise InvalidArgumentError(
                 f"keep_requests is {self.keep_requests}; it must be from a second to ten years", field="keep_requests"
             )
 
 
-# --- the file -----------------------------------------------------------------------------------------------
+def store_file(config: StoreConfig) -> StoreFile:
+    """The file of a store."""
+    return StoreFile(CHANGES, config)
 
 
-def connect(config: StoreConfig, file: str = STORE_FILE, *, read_only: bool = False) -> sqlite3.Connection:
-    """A connection to a file that exists, for one thread at a time. Transactions are begun and ended by hand."""
-    mode = "ro" if read_only else "rw"
-    db = sqlite3.connect(
-        f"{(config.folder / file).absolute().as_uri()}?mode={mode}",
-        uri=True,
-        timeout=config.busy_timeout_s,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    try:
-        # Damaged text is read too; its checksum reveals the damage.
-        db.text_factory = lambda data: data.decode("utf-8", "replace")
-        db.execute("PRAGMA trusted_schema = OFF")
-        db.execute("PRAGMA cell_size_check = ON")
-        if not read_only:
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("PRAGMA secure_delete = FAST")
-            db.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def create(config: StoreConfig, base: str, failpoint: Failpoint = no_failpoint) -> None:
-    """Create the file if there is none: under a temporary name, which is replaced when the file is durable.
+def check(db: sqlite3.Connection, file: StoreFile) -> StoreState:
+    """Check that the state and the changes of a store agree; returns the state.
 
     Raises:
-        BundleError: there was a file once, and it was removed.
-    """
-    folder = config.folder
-    if (folder / STORE_FILE).exists():
-        return
-    if (folder / f"{STORE_FILE}-wal").exists():
-        raise damaged(folder, f"{STORE_FILE} is missing, and its {STORE_FILE}-wal exists")
-    unfinished = folder / _UNFINISHED
-    for suffix in ("", "-wal", "-shm", "-journal"):  # of a process that was killed
-        unfinished.with_name(_UNFINISHED + suffix).unlink(missing_ok=True)
-    unfinished.touch()
-    db = connect(config, _UNFINISHED)
-    try:
-        db.execute(f"PRAGMA application_id = {_APPLICATION}")
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("BEGIN IMMEDIATE")
-        for statement in _SCHEMA:
-            db.execute(statement)
-        failpoint("mid-create")
-        write_state(db, StoreState(base))
-        db.execute("COMMIT")
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    finally:
-        db.close()
-    sync(unfinished)
-    failpoint("before-create-rename")
-    unfinished.rename(folder / STORE_FILE)
-    sync(folder)
-    failpoint("after-create-rename")
-
-
-def check(db: sqlite3.Connection, folder: Path, *, whole: bool) -> StoreState:
-    """Check that a file is an undamaged store of this version; returns its state.
-
-    Args:
-        db: Connection to it.
-        folder: For the messages.
-        whole: Whether to check all of the file, which reads it once.
-
-    Raises:
-        FailedPreconditionError: it is another database, or of another version.
         BundleError: it is damaged.
     """
-    path = str(folder / STORE_FILE)
-    if (folder / STORE_FILE).stat().st_size == 0:
-        raise damaged(folder, f"{path!r} is empty")
-    application = int(db.execute("PRAGMA application_id").fetchone()[0])
-    version = int(db.execute("PRAGMA user_version").fetchone()[0])
-    if application != _APPLICATION:
-        raise FailedPreconditionError(
-            f"{path!r} is a database of another program; give the store of catalogue changes a folder of its own"
-        )
-    if version != SCHEMA_VERSION:
-        raise FailedPreconditionError(
-            f"the store {path!r} has version {version} of its layout, this mmrec reads version {SCHEMA_VERSION}; use "
-            "the mmrec that wrote it, or give a new store folder"
-        )
-    if whole:
-        (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            raise damaged(folder, str(found).replace("\n", " "))
-    state = read_state(db, folder)
+    state = read_state(db, file)
     first, last = db.execute("SELECT min(sequence), max(sequence) FROM changes").fetchone()
     if first is not None and not 1 <= first <= last <= state.position:
-        raise damaged(folder, f"it holds changes {first} to {last} and says that {state.position} is the last")
+        raise file.damaged(f"it holds changes {first} to {last} and says that {state.position} is the last")
     return state
 
 
-def read_state(db: sqlite3.Connection, folder: Path) -> StoreState:
+def read_state(db: sqlite3.Connection, file: StoreFile) -> StoreState:
     """The stored state.
 
     Raises:
@@ -204,7 +115,7 @@ def read_state(db: sqlite3.Connection, folder: Path) -> StoreState:
         "SELECT base, position, folded, dropped, successor, successor_holds, checksum FROM state"
     ).fetchone()
     if row is None or checksum(row[:-1]) != row[-1]:
-        raise damaged(folder, f"the row of its state: {'it is missing' if row is None else 'its checksum is another'}")
+        raise file.damaged(f"the row of its state: {'it is missing' if row is None else 'its checksum is another'}")
     return StoreState(*row[:-1])
 
 

@@ -14,19 +14,18 @@ from threading import Lock
 from typing import Any, Self
 
 from mmrec.contract.rules import Whole
-from mmrec.errors import FailedPreconditionError, NotFoundError, UnavailableError
+from mmrec.errors import FailedPreconditionError
 from mmrec_serving.change_log.changes import Sequenced, StoreState
-from mmrec_serving.change_log.failures import damaged, naming_failures
 from mmrec_serving.change_log.sqlite_file import (
     COLUMNS,
-    STORE_FILE,
     StoreConfig,
     check,
-    connect,
     from_microseconds,
     read_state,
+    store_file,
     unpack,
 )
+from mmrec_serving.sqlite_files import StoreFile
 
 _MOST = 100_000
 BATCH_BYTES = 64 * 1024 * 1024
@@ -51,15 +50,14 @@ class SqliteChangeReader:
         self._config = config
         self._asked = base
         self._lock = Lock()
-        folder = config.folder
-        if not (folder / STORE_FILE).exists():
-            raise NotFoundError(f"there is no store of catalogue changes in {str(folder)!r}; name its folder")
-        with naming_failures(folder):
-            db = connect(config, read_only=True)
+        self._file = store_file(config)
+        with self._file.naming_failures():
+            db = self._file.connect(read_only=True)
             try:
-                state = check(db, folder, whole=False)
+                self._file.check(db, whole=False)
+                state = check(db, self._file)
                 if base is not None and base not in (state.base, state.successor):
-                    raise other_base(folder, base, state)
+                    raise other_base(config.folder, base, state)
             except BaseException:
                 db.close()
                 raise
@@ -79,7 +77,7 @@ class SqliteChangeReader:
     def state(self) -> StoreState:
         """See `ChangeReader`."""
         with self._reading() as db:
-            return read_state(db, self._config.folder)
+            return read_state(db, self._file)
 
     def position(self) -> int:
         """See `ChangeReader`."""
@@ -106,10 +104,10 @@ class SqliteChangeReader:
         changes: list[Sequenced] = []
         size = 0
         with self._reading() as db:
-            after = self._start(read_state(db, self._config.folder), after)
+            after = self._start(read_state(db, self._file), after)
             rows = db.execute(f"{_SELECT} WHERE sequence > ? ORDER BY sequence LIMIT ?", (after, batch))
             for row in rows:
-                changes.append(_sequenced(self._config.folder, row))
+                changes.append(_sequenced(self._file, row))
                 size += sum(len(value) for value in row if isinstance(value, str | bytes))
                 if size >= BATCH_BYTES:
                     break
@@ -133,9 +131,9 @@ class SqliteChangeReader:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """One read transaction: everything is read as of one moment."""
-        with self._lock, naming_failures(self._config.folder):
+        with self._lock, self._file.naming_failures():
             if self._db is None:
-                raise closed(self._config.folder)
+                raise self._file.closed()
             self._db.execute("BEGIN")
             try:
                 yield self._db
@@ -153,11 +151,6 @@ def checked_sequence(number: int, where: str) -> int:
     return Whole(0, 2**62, "be 0 or the number of a change").check(number, where)
 
 
-def closed(folder: Path) -> UnavailableError:
-    """The error of using a closed store."""
-    return UnavailableError(f"the store of catalogue changes in {str(folder)!r} is closed")
-
-
 def other_base(folder: Path, base: str, state: StoreState) -> FailedPreconditionError:
     """The error of a store whose base is another catalogue."""
     return FailedPreconditionError(
@@ -168,18 +161,18 @@ def other_base(folder: Path, base: str, state: StoreState) -> FailedPrecondition
     )
 
 
-def read_change(db: sqlite3.Connection, folder: Path, number: int) -> Sequenced:
+def read_change(db: sqlite3.Connection, file: StoreFile, number: int) -> Sequenced:
     """The change with an existing number.
 
     Raises:
         BundleError: it is damaged.
     """
-    return _sequenced(folder, db.execute(f"{_SELECT} WHERE sequence = ?", (number,)).fetchone())
+    return _sequenced(file, db.execute(f"{_SELECT} WHERE sequence = ?", (number,)).fetchone())
 
 
-def _sequenced(folder: Path, row: Sequence[Any]) -> Sequenced:
+def _sequenced(file: StoreFile, row: Sequence[Any]) -> Sequenced:
     number, recorded_us, *content = row
     try:
         return Sequenced(int(number), from_microseconds(int(recorded_us)), unpack(content))
     except (ValueError, OverflowError) as err:
-        raise damaged(folder, f"change {number}: {err}") from err
+        raise file.damaged(f"change {number}: {err}") from err

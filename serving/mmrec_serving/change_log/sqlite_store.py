@@ -6,16 +6,12 @@ Long work is split into short transactions, so that requests can be recorded in 
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from threading import Lock
-
-from filelock import FileLock, Timeout
 
 from mmrec.contract.rules import MAX_REQUEST_ID_CHARS, Text, as_tuple
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
@@ -31,28 +27,25 @@ from mmrec_serving.change_log.changes import (
     merged,
 )
 from mmrec_serving.change_log.failpoints import Failpoint, no_failpoint
-from mmrec_serving.change_log.failures import damaged, naming_failures
 from mmrec_serving.change_log.sqlite_file import (
     COLUMNS,
-    LOCK_FILE,
     StoreConfig,
     check,
     checksum,
-    connect,
-    create,
     from_microseconds,
     pack,
     read_state,
+    store_file,
     to_microseconds,
     write_state,
 )
 from mmrec_serving.change_log.sqlite_reader import (
     SqliteChangeReader,
     checked_sequence,
-    closed,
     other_base,
     read_change,
 )
+from mmrec_serving.sqlite_files import StoreWriter
 
 MAX_DIGEST_BYTES = 64
 _PAUSE_S = 0.001
@@ -92,31 +85,21 @@ class SqliteChangeStore(SqliteChangeReader):
         failpoint: Failpoint = no_failpoint,
     ) -> None:
         self._clock, self._failpoint = clock, failpoint
-        self._config = config
-        self._writing = Lock()
-        self._process = os.getpid()
         _check_base(base, "base")
-        if config.folder.exists() and not config.folder.is_dir():
-            raise InvalidArgumentError(
-                f"folder is {str(config.folder)!r}, which is a file; name a folder", field="folder"
-            )
-        with ExitStack() as stack, naming_failures(config.folder):
-            self._file_lock = _locked(config)
-            stack.callback(self._file_lock.release)
-            failpoint("after-lock")
-            create(config, base, failpoint)
-            self._write_db: sqlite3.Connection | None = connect(config)
-            stack.callback(self._write_db.close)
-            state = check(self._write_db, config.folder, whole=True)
-            self._write_db.execute("PRAGMA journal_mode = WAL")
+        file = store_file(config)
+        with ExitStack() as stack:
+            self._writer = StoreWriter(file, lambda db: write_state(db, StoreState(base)), failpoint)
+            stack.callback(self._writer.close)
+            with self._writer.connection() as db:
+                state = check(db, file)
+            super().__init__(config)
+            stack.callback(super().close)
             if base != state.base:
                 if base != state.successor:
                     raise other_base(config.folder, base, state)
                 self.rebase(base, state.successor_holds)
             if state.dropped:
                 self.drop_folded(state.dropped)  # complete what a kill may have interrupted
-            super().__init__(config)
-            stack.callback(super().close)
             failpoint("after-open")
             stack.pop_all()
 
@@ -124,11 +107,7 @@ class SqliteChangeStore(SqliteChangeReader):
         """See `ChangeReader`. Waits for what is being written."""
         self._failpoint("before-close")
         super().close()  # first, so that the writing connection is the last one and truncates the log
-        with self._writing:
-            db, self._write_db = self._write_db, None
-            if db is not None:
-                db.close()
-        self._file_lock.release()
+        self._writer.close()
 
     # --- requests -------------------------------------------------------------------------------------------
 
@@ -179,7 +158,7 @@ class SqliteChangeStore(SqliteChangeReader):
         if row is None:
             return None
         if checksum(row[:-1]) != row[-1]:
-            raise damaged(self._config.folder, f"the row of request {request_id!r}: its checksum is another")
+            raise self._file.damaged(f"the row of request {request_id!r}: its checksum is another")
         _, digest, last, reply, recorded_us, _ = row
         recorded_at = from_microseconds(recorded_us)
         if self._clock() - recorded_at > self._config.keep_requests:
@@ -217,7 +196,7 @@ class SqliteChangeStore(SqliteChangeReader):
     def _compact_item(self, db: sqlite3.Connection, item_id: str, upto: int) -> int:
         numbers = _effective_numbers(db, item_id, upto)
         left: list[Sequenced] = []
-        for entry in (read_change(db, self._config.folder, number) for number in numbers if len(numbers) > 1):
+        for entry in (read_change(db, self._file, number) for number in numbers if len(numbers) > 1):
             change = merged(left[-1].change, entry.change) if left else None
             if change is None:
                 left.append(entry)
@@ -275,25 +254,8 @@ class SqliteChangeStore(SqliteChangeReader):
     @contextmanager
     def _transaction(self, name: str) -> Iterator[tuple[sqlite3.Connection, StoreState]]:
         """The connection inside a transaction, which is durable afterwards, and the state at its beginning."""
-        if os.getpid() != self._process:
-            raise FailedPreconditionError(
-                "the store of catalogue changes was opened before this process was forked; open a reader in the child"
-            )
-        folder = self._config.folder
-        with self._writing, naming_failures(folder):
-            db = self._write_db
-            if db is None:
-                raise closed(folder)
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db, read_state(db, folder)
-                self._failpoint(f"before-{name}-commit")
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
-        self._failpoint(f"after-{name}-commit")
+        with self._writer.transaction(name) as db:
+            yield db, read_state(db, self._file)
 
 
 def _effective_numbers(db: sqlite3.Connection, item_id: str, upto: int) -> list[int]:
@@ -310,20 +272,6 @@ def _effective_numbers(db: sqlite3.Connection, item_id: str, upto: int) -> list[
             break
     rows.close()
     return numbers[::-1]
-
-
-def _locked(config: StoreConfig) -> FileLock:
-    config.folder.mkdir(parents=True, exist_ok=True)
-    # Any thread may release the lock.
-    lock = FileLock(config.folder / LOCK_FILE, thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as err:
-        raise FailedPreconditionError(
-            f"another process is writing to the store of catalogue changes in {str(config.folder)!r}; end it, or give "
-            "another folder. Any number of processes may read"
-        ) from err
-    return lock
 
 
 def _following(state: StoreState, new_base: str, upto: int) -> StoreState:

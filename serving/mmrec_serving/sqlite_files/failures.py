@@ -8,8 +8,6 @@ from __future__ import annotations
 import errno
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from mmrec.errors import (
@@ -20,6 +18,7 @@ from mmrec.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
+from mmrec_serving.sqlite_files.store_kind import StoreKind
 
 _KEPT = "everything that was acknowledged is kept"
 _ROOM_AGAIN_S = 10.0
@@ -29,40 +28,36 @@ _LITTLE_ROOM_BYTES = 256 * 1024
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-@contextmanager
-def naming_failures(folder: Path) -> Iterator[None]:
-    """Raises errors of SQLite and the disk as errors of mmrec."""
-    try:
-        yield
-    except (sqlite3.Error, sqlite3.Warning, OSError, OverflowError) as err:
-        raise explained(err, folder) from err
-
-
-def damaged(folder: Path, what: str) -> BundleError:
+def damaged(kind: StoreKind, folder: Path, what: str) -> BundleError:
     """The error of a damaged store."""
     return BundleError(
-        f"the store of catalogue changes in {str(folder)!r} is damaged: {what}. Nothing was changed in it: restore the "
-        "folder from a copy, or keep it aside for repair (sqlite3's .recover) and give a new folder, which starts "
-        "without these changes"
+        f"{in_words(kind, folder)} is damaged: {what}. Nothing was changed in it: restore the folder from a copy, or "
+        "keep it aside for repair (sqlite3's .recover) and give a new folder, which starts without these "
+        f"{kind.entries}"
     )
 
 
-def explained(err: BaseException, folder: Path) -> MmrecError:
+def in_words(kind: StoreKind, folder: Path) -> str:
+    """A store, as messages name it."""
+    return f"the {kind.name} in {str(folder)!r}"
+
+
+def explained(err: BaseException, kind: StoreKind, folder: Path) -> MmrecError:
     """The error of mmrec for one of SQLite or the disk."""
     if isinstance(err, MmrecError):
         return err
-    where = f"the store of catalogue changes in {str(folder)!r}"
+    where = in_words(kind, folder)
     if isinstance(err, OSError):
         if err.errno in _FULL:
-            return _full(where)
+            return _full(kind, where)
         return FailedPreconditionError(
             f"{where} cannot be used: {err.strerror or err}; give a folder that can be written to; {_KEPT}"
         )
     code = int(getattr(err, "sqlite_errorcode", 0)) & 0xFF
     if code == sqlite3.SQLITE_FULL or (code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _no_room(folder)):
-        return _full(where)
+        return _full(kind, where)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return damaged(folder, str(err))
+        return damaged(kind, folder, str(err))
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return UnavailableError(
             f"{where} is held by another program (a backup, or an sqlite3 shell?); end it or try again: nothing of "
@@ -70,21 +65,21 @@ def explained(err: BaseException, folder: Path) -> MmrecError:
             retry_after_s=_FREE_AGAIN_S,
         )
     if code == sqlite3.SQLITE_TOOBIG or isinstance(err, OverflowError):
-        return InvalidArgumentError(f"a change is too large for {where}: SQLite takes 1,000,000,000 bytes of one item")
+        return InvalidArgumentError(f"{kind.entry} is too large for {where}: SQLite takes 1,000,000,000 bytes of one")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         return FailedPreconditionError(
             f"{where} cannot be used: {err}; give a folder that exists and can be written to; {_KEPT}"
         )
     return FailedPreconditionError(
         f"{where} cannot be used: {err}; look at the disk. {_KEPT.capitalize()}; whether this request was is not "
-        "known: send it again with the same request id"
+        f"known: send it again with {kind.key}"
     )
 
 
-def _full(where: str) -> ResourceExhaustedError:
+def _full(kind: StoreKind, where: str) -> ResourceExhaustedError:
     return ResourceExhaustedError(
         f"no space is left on the disk of {where}: nothing of this request was recorded, and {_KEPT}; free disk "
-        "space (by compaction of the changes into a new bundle, or with a larger disk), then send the same again",
+        f"space ({kind.more_room}), then send the same again",
         retry_after_s=_ROOM_AGAIN_S,
     )
 

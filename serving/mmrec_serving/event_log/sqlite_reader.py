@@ -1,0 +1,106 @@
+"""Reading the events of a store, in the process that writes them and in any other.
+
+Unit of work: one query, answered as of one moment. No read stays open between two, so that a slow reader neither
+delays the writer nor lets its log grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+from mmrec.contract.rules import Id, Whole
+from mmrec.errors import InvalidArgumentError
+from mmrec_serving.event_log.protocol import RecordedEvent
+from mmrec_serving.event_log.sqlite_file import CONTENT, EVENTS, digest, unpack
+from mmrec_serving.sqlite_files import ReaderPool, StoreFile, StoreFolder
+
+_LAST = 2**62
+_NUMBER = Whole(0, _LAST, "be 0 or the number of an event")
+_MOST = Whole(1, 100_000, "be from 1 to 100,000")
+_USER = Id(empty="pass the id of the customer")
+_COLUMNS = f"{', '.join(CONTENT)}, checksum"
+USER_NUMBER = "(SELECT number FROM users WHERE digest = ? AND user_id = ?)"
+"""The number of a user by the two values of `user_key`; NULL if there is none."""
+_HISTORY = (
+    f"SELECT sequence, {_COLUMNS} FROM events WHERE user = {USER_NUMBER} AND sequence > ? AND sequence <= ?"
+    " ORDER BY sequence DESC LIMIT ?"
+)
+_REPLAY = (
+    f"SELECT sequence, coalesce(user_id, ''), {_COLUMNS} FROM events LEFT JOIN users ON number = user"
+    " WHERE sequence > ? AND item_id IS NOT NULL ORDER BY sequence LIMIT ?"
+)
+
+
+class SqliteEventReader:
+    """An `EventReader` of a store, opened read-only. For any number of threads.
+
+    Args:
+        place: The place of the store.
+
+    Raises:
+        NotFoundError: there is no store in the folder.
+        FailedPreconditionError: it is another database or has another layout, or cannot be read.
+        BundleError: it is damaged.
+    """
+
+    def __init__(self, place: StoreFolder) -> None:
+        self._file = StoreFile(EVENTS, place)
+        self._readers = ReaderPool(self._file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def position(self) -> int:
+        """See `EventReader`."""
+        with self._readers.connection() as db:
+            (last,) = db.execute("SELECT max(sequence) FROM events").fetchone()
+        return int(last or 0)
+
+    def history(
+        self, user_id: str, *, after: int = 0, upto: int | None = None, most: int = 1000
+    ) -> list[RecordedEvent]:
+        """See `EventReader`."""
+        key = user_key(user_id)
+        after = _NUMBER.check(after, "after")
+        upto = _LAST if upto is None else _NUMBER.check(upto, "upto")
+        most = _MOST.check(most, "most")
+        with self._readers.connection() as db:
+            rows = db.execute(_HISTORY, (*key, after, upto, most)).fetchall()
+        return [self._recorded(sequence, user_id, row) for sequence, *row in reversed(rows)]
+
+    def replay(self, after: int = 0, batch: int = 1000) -> Iterator[Sequence[RecordedEvent]]:
+        """See `EventReader`."""
+        return self._batches(_NUMBER.check(after, "after"), _MOST.check(batch, "batch"))
+
+    def close(self) -> None:
+        """See `EventReader`."""
+        self._readers.close()
+
+    def _batches(self, after: int, batch: int) -> Iterator[Sequence[RecordedEvent]]:
+        while True:
+            with self._readers.connection() as db:
+                rows = db.execute(_REPLAY, (after, batch)).fetchall()
+            if not rows:
+                return
+            yield [self._recorded(sequence, user_id, row) for sequence, user_id, *row in rows]
+            after = rows[-1][0]
+
+    def _recorded(self, sequence: int, user_id: str, row: Sequence[Any]) -> RecordedEvent:
+        try:
+            return RecordedEvent(sequence, unpack(sequence, user_id, row))
+        except (ValueError, InvalidArgumentError) as err:
+            raise self._file.damaged(f"event {sequence}: {err}") from err
+
+
+def user_key(user_id: str) -> tuple[int, str]:
+    """The values of `USER_NUMBER`.
+
+    Raises:
+        InvalidArgumentError: the id is empty, or no id.
+    """
+    _USER.check(user_id, "user_id")
+    return digest(user_id), user_id
