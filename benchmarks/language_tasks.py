@@ -8,6 +8,8 @@ examples alone. Every test question is put by every template.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +28,7 @@ from benchmarks.options import Options
 from benchmarks.progress import Lines
 from benchmarks.quality_fit import load_ranker
 from benchmarks.quality_sets import EVERY_RATING
-from benchmarks.report import Report, file_hashes
+from benchmarks.report import WORK, Report, file_hashes
 from benchmarks.rows import Rows
 from mmrec.data.dataset import read_dataset
 from mmrec.data.splits import LeaveOneOut, leave_one_out
@@ -41,7 +43,7 @@ from mmrec.recommender.ranking_model import RankingModel
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.trainer import TrainingRun
 from mmrec.training.instruction_set import words_about_users
-from mmrec.training.instruction_tuning import InstructionSet, InstructionTuning
+from mmrec.training.instruction_tuning import Encode, InstructionSet, InstructionTuning
 from mmrec_encoders.presets import build_encoders
 
 PER_USER, PASSES, QUESTIONS, POSITIONS = 2.0, 2, 100_000, 512
@@ -65,8 +67,12 @@ COLUMNS = (
     "unseen templates",
     "unseen to seen, both by item tokens",
     "unseen to seen, both by titles",
+    "unseen to seen, both without history",
     "floors",
 )
+
+FORMS = ("tokens", "titles", "no history")
+"""How templates name what the customer chose before, in the order of the columns."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -112,7 +118,9 @@ def run(options: Options) -> None:
         "(of every second user but for the sequential task) is asked for by every template: by the item head or, where "
         "the answer is a title, by vectors of titles; whole catalogue, seen items removed, or 10 candidates. Figures "
         f"are means over users of the mean over templates, 95% bootstrap intervals over users ({RESAMPLES} resamples); "
-        "'unseen to seen' is the relative difference, negative where unseen templates lose (of RMSE: positive). "
+        "'unseen to seen' is the relative difference, negative where unseen templates lose (of RMSE: positive): each "
+        "unseen template beside the seen ones that have the same slots in the same order, as the right item is found "
+        "more easily where the history comes last than where candidates do. "
         "'histories without words' is the same model's item head on plain histories. Nothing but the named head ranks: "
         "no other channel.",
         COLUMNS,
@@ -134,15 +142,17 @@ def measure(
     ranker = load_ranker(bundle, device)
     split = leave_one_out(ranker.parts.interactions)
     found = instruction_set(Path(dataset), per_user, read_tasks())
-    only = [example for example in found.examples if not MODELS[model] or example.task in MODELS[model]]
+    only, asked = (
+        [example for example in examples if not MODELS[model] or example.task in MODELS[model]]
+        for examples in (found.examples, found.test)
+    )
     before = plain_gains(ranker, split)
     epochs = round(passes * len(found.examples) / len(only))
     config = InstructionTrainingConfig(epochs=epochs, batch_positions=POSITIONS)
     generator = ranker.parts.generator
     text = build_encoders("embedded", device).text
-    tuning = InstructionTuning(
-        generator, found._replace(examples=only), ranker.parts.catalogue, partial(text.encode, query=True)
-    )
+    encode = kept(partial(text.encode, query=True), WORK / "language-words", text.fingerprint)
+    tuning = InstructionTuning(generator, found._replace(examples=only, test=asked), ranker.parts.catalogue, encode)
     run = TrainingRun(Processes(device), progress=Lines(every=30))
     histories = [split.train.history(user) for user in range(split.train.users)]
     tuning.train(histories, ranker.parts.decode_index, config, TrainingConfig(), run, seed=seed)
@@ -161,7 +171,6 @@ def measure(
                 "values": one.figures[MAIN[one.task]].tolist(),
             }
             for one in figures
-            if one.task == "sequential" or not MODELS[model]
         ],
     }
 
@@ -183,6 +192,20 @@ def instruction_set(
     half = set(list(dict.fromkeys(example.user_id for example in test))[::2])
     test = [example for example in test if example.task in whole or example.user_id in half]
     return InstructionSet(list(builder.train(tasks)), test, "")
+
+
+def kept(encode: Encode, folder: Path, model: str) -> Encode:
+    """The encoder, with vectors of the same list of texts read from a folder: seeds differ in no word."""
+
+    def found(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        digest = hashlib.sha256(json.dumps([model, *texts]).encode()).hexdigest()
+        path = folder / f"{digest[:16]}.npy"
+        if not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            np.save(path, encode(texts))
+        return np.asarray(np.load(path), np.float32)
+
+    return found
 
 
 def plain_gains(ranker: RankingModel, split: LeaveOneOut) -> Floats:
@@ -245,7 +268,7 @@ def _table(
     plain = {f"{model}, histories without words": [one["histories"] for one in own] for model, own in measured.items()}
     for name, gains in {"histories alone, no instructions": [before], **plain}.items():
         estimate = shown(mean_estimate(np.mean(gains, axis=0), weights_RU))
-        table.append(("sequential", "NDCG@10", name, estimate, None, None, None, _floors(floors["sequential"])))
+        table.append(("sequential", "NDCG@10", name, estimate, None, None, None, None, _floors(floors["sequential"])))
     for task, figure in MAIN.items():
         for model, own in measured.items():
             values = by_template(own, task)
@@ -270,14 +293,13 @@ def by_template(measured: Sequence[Mapping[str, Any]], task: str) -> dict[str, F
 
 
 def cells_of(values: Mapping[str, Floats], figure: str) -> list[str | None]:
-    """Seen, unseen, and how unseen ones compare with seen ones of the same form."""
-    forms = {template.id: (template.seen, form_of(template)) for task in read_tasks() for template in task.templates}
+    """Seen, unseen, and by form how unseen ones compare with the seen ones of the same slots in the same order."""
+    templates = [template for task in read_tasks() for template in task.templates if template.id in values]
     users = len(next(iter(values.values())))
     weights_RU = resample_weights(users)
 
-    def mean(seen: bool, form: str = "") -> Floats | None:
-        own = [value for name, value in values.items() if forms[name][0] is seen and form in ("", forms[name][1])]
-        return np.mean(own, axis=0) if own else None
+    def mean(chosen: Sequence[Template]) -> Floats:
+        return np.asarray(np.mean([values[template.id] for template in chosen], axis=0))
 
     def estimate(values_U: Floats) -> Estimate:
         resampled_R = weights_RU @ values_U / users
@@ -287,24 +309,38 @@ def cells_of(values: Mapping[str, Floats], figure: str) -> list[str | None]:
 
     cells: list[str | None] = []
     for seen in (True, False):
-        own = mean(seen)
-        cells.append(None if own is None else shown(estimate(own)))
-    for form in ("tokens", "titles"):
-        known, new = mean(True, form), mean(False, form)
-        if known is None or new is None:
+        own = [template for template in templates if template.seen is seen]
+        cells.append(shown(estimate(mean(own))) if own else None)
+    for form in FORMS:
+        pairs = [(template, peers_of(template, templates)) for template in templates if form_of(template) == form]
+        pairs = [(template, peers) for template, peers in pairs if not template.seen and peers]
+        if not pairs:
             cells.append(None)
             continue
-        known_R, new_R = (weights_RU @ own / users for own in (known, new))
+        new_U = mean([template for template, _ in pairs])
+        known_U = np.mean([mean(peers) for _, peers in pairs], axis=0)
+        known_R, new_R = (weights_RU @ own_U / users for own_U in (known_U, new_U))
         power = 0.5 if figure == "squared_error" else 1.0
-        ratio = Estimate.of(float((new.mean() / known.mean()) ** power - 1), (new_R / known_R) ** power - 1)
+        ratio = Estimate.of(float((new_U.mean() / known_U.mean()) ** power - 1), (new_R / known_R) ** power - 1)
         cells.append(f"{ratio.value:+.1%} [{ratio.low:+.1%}, {ratio.high:+.1%}]")
     return cells
 
 
 def form_of(template: Template) -> str:
-    """Whether a template names items by their tokens or by their titles."""
+    """How a template names the history and candidates: one of `FORMS`."""
     slots = {*template.input[1::2], *template.output[1::2]}
-    return "titles" if slots & {"history_words", "candidates_words"} else "tokens"
+    if slots & {"history_words", "candidates_words"}:
+        return "titles"
+    return "tokens" if slots & {"history", "customer"} else "no history"
+
+
+def peers_of(template: Template, templates: Sequence[Template]) -> list[Template]:
+    """Seen templates that read and answer the same slots in the same order."""
+    return [one for one in templates if one.seen and _slots(one) == _slots(template)]
+
+
+def _slots(template: Template) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return template.input[1::2], template.output[1::2]
 
 
 def _floors(floors: Mapping[str, float]) -> str:

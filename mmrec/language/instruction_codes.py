@@ -1,8 +1,8 @@
 """Examples of an instruction set as the generator reads them: see `mmrec.generator.instructions`.
 
-Words are split into clauses, each of which is one soft token; with the tokenizer of a pretrained model they are its own
-tokens. An answer is an item, where it names one by token or title, or one of the texts with which examples of the same
-task answer. Knows nothing about vectors.
+Words are split into clauses, each of which is one soft token; behind candidates in the last place stands one without
+words. With the tokenizer of a pretrained model words are its own tokens. An answer is an item, where it names one by
+token or title, or one of the texts with which examples of the same task answer. Knows nothing about vectors.
 """
 
 # Axes: X examples, N items, A texts of answers
@@ -76,7 +76,11 @@ class InstructionCodes:
         for place, example in enumerate(examples):
             codes = [code for part in example.input for code in self._codes(part)]
             # A template of punctuation alone is read as one clause.
-            codes = codes or [WORDS - self._number(self._words, "")]
+            codes = codes or [self._nothing()]
+            # The state of an item in the last place says what follows a history that ends with it, as histories are
+            # trained, and a candidate is not chosen yet.
+            if self._tokenize is None and codes[-1] in map(self._row, example.candidates):
+                codes.append(self._nothing())
             inputs.append(np.array(codes, np.int64))
             chosen = [item for part in example.input for item in part.customer]
             customers.append(np.array([self._row(item) for item in chosen], np.int32))
@@ -103,6 +107,10 @@ class InstructionCodes:
         if self._tokenize is not None:
             return [WORDS - token for token in self._tokenize(part.words)]
         return [WORDS - self._number(self._words, clause) for clause in clauses(part.words)]
+
+    def _nothing(self) -> int:
+        """A position without words."""
+        return WORDS - self._number(self._words, "")
 
     def _row(self, item_id: str) -> int:
         if item_id not in self._rows:
