@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +36,11 @@ def server(engine: FakeEngine, config: ServerConfig) -> Iterator[BackgroundServe
 def client(server: BackgroundServer) -> Iterator[Client]:
     with Client(server.target) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def quick_folder() -> Iterator[Callable[[], Path]]:
+    """Makes folders in memory where there is such a place, for tests that commit hundreds of times."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield lambda: Path(tempfile.mkdtemp(dir=folder))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +35,3 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Connection]:
 
     monkeypatch.setattr(sqlite3, "connect", remembering)
     return opened
-
-
-@pytest.fixture(scope="module")
-def quick_folder() -> Iterator[Callable[[], Path]]:
-    """Makes folders in memory where there is such a place, for tests that commit hundreds of times."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-        yield lambda: Path(tempfile.mkdtemp(dir=folder))
