@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from mmrec.contract.changes import DeleteRequest, UpsertRequest  # noqa: E402
 from mmrec.contract.conversation import ConverseRequest  # noqa: E402
+from mmrec.contract.events import RecordEventsRequest  # noqa: E402
 from mmrec.contract.requests import (  # noqa: E402
     DuplicatesRequest,
     EmbedRequest,
@@ -90,6 +91,7 @@ OPTIONS = {
     "ResolveOptions": Options(ResolveRequest, ("semantic_ids",)),
     "UpsertOptions": Options(UpsertRequest, ("items",)),
     "DeleteOptions": Options(DeleteRequest, ("item_ids",)),
+    "RecordEventsOptions": Options(RecordEventsRequest, ("events",)),
 }
 HEAD = '''"""Keyword arguments of the SDK's methods, one TypedDict per request.
 

@@ -26,6 +26,7 @@ from mmrec.catalogue.change_applier import ChangeApplier, EncodeResult, MemoryLo
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.conversation import ConversationState, ConversationTurn, ConverseRequest
 from mmrec.contract.engine import Recommend
+from mmrec.contract.events import EventResults, RecordEventsRequest
 from mmrec.contract.items import (
     ChannelShare,
     Evidence,
@@ -106,6 +107,7 @@ class FakeEngine(EngineMethods):
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, int]] = []
+        self.recorded: list[RecordEventsRequest] = []
         self.threads: set[int] = set()
         self.entered = threading.Event()
         self.release = threading.Event()
@@ -232,6 +234,11 @@ class FakeEngine(EngineMethods):
     def delete_many(self, requests: Sequence[DeleteRequest]) -> list[ChangeResults | MmrecError]:
         self._note("delete", len(requests))
         return self._applier.apply_many(requests)
+
+    def record_events_many(self, requests: Sequence[RecordEventsRequest]) -> list[EventResults | MmrecError]:
+        self._note("record-events", len(requests))
+        self.recorded += requests
+        return [request.results() for request in requests]
 
     def info(self) -> ServiceInfo:
         return ServiceInfo("fake", self.versions, len(self.records), 1, 2, (1,), 3, 256, "cpu", "fake")

@@ -43,6 +43,7 @@ from mmrec.cli.prompt import prompt
 from mmrec.cli.rank import rank
 from mmrec.cli.rate import rate
 from mmrec.cli.recommend import recommend
+from mmrec.cli.record import record
 from mmrec.cli.search import search
 from mmrec.cli.serve import serve
 from mmrec.cli.similar import similar
@@ -98,6 +99,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "mismatch": mismatch,
     "serve": serve,
     "upsert": upsert,
+    "record": record,
     "delete": delete,
     "fold": fold,
     "info": info,

@@ -129,6 +129,14 @@ def fit(
             show_default=False,
         ),
     ] = -1,
+    events_from: Annotated[
+        str,
+        typer.Option(
+            "--events-from",
+            metavar="STORE",
+            help="Fit on the events of this store of `mmrec serve --store` too, which follow those of the dataset.",
+        ),
+    ] = "",
     cache: Annotated[
         str,
         typer.Option(
@@ -160,12 +168,14 @@ def fit(
         mmrec fit data/films --out bundle/ --require picture --max-minutes 20
         mmrec fit data/shop --out bundle/ --dry-run
         mmrec fit data/shop --out bundle/ --instructions instructions/
+        mmrec fit data/shop --out bundle/ --events-from changes/
         mmrec fit data/shop --out bundle/ --start-from bundle-of-another-shop/
         torchrun --nproc-per-node 4 -m mmrec fit data/shop --out bundle/
     """
     from dataclasses import replace
     from pathlib import Path
 
+    from mmrec.cli.recorded import dataset_with_events
     from mmrec.cli.tables import print_evaluation, print_tasks
     from mmrec.runtime.processes import in_main_process
     from mmrec.training import FitRun, fit_dataset, plan_fit
@@ -201,6 +211,9 @@ def fit(
         training=training,
         instructions=replace(config.instructions, folder=instructions),
     )
+    holds_events = None
+    if events_from:
+        dataset, holds_events = dataset_with_events(Path(dataset), Path(events_from), Path(out))
     if dry_run:
         plan = plan_fit(dataset, config)
         output.data(plan)
@@ -225,6 +238,7 @@ def fit(
         cache=Path(cache) if cache else None,
         log_dir=Path(log_dir) if log_dir else None,
         holds_changes=None if holds_changes == -1 else holds_changes,
+        holds_events=holds_events,
         fresh=fresh,
     )
     result = fit_dataset(

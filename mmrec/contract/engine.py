@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.conversation import ConversationTurn, ConverseRequest
+from mmrec.contract.events import EventResults, RecordEventsRequest
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
@@ -205,7 +206,7 @@ class Questions(Protocol):
 
 
 class Engine(Questions, Protocol):
-    """Answers requests and applies changes of the catalogue. Not thread-safe."""
+    """Answers requests, applies changes of the catalogue and records events. Not thread-safe."""
 
     def upsert_many(self, requests: Sequence[UpsertRequest]) -> list[ChangeResults | MmrecError]:
         """Add or replace items: several changes, in order."""
@@ -213,6 +214,10 @@ class Engine(Questions, Protocol):
 
     def delete_many(self, requests: Sequence[DeleteRequest]) -> list[ChangeResults | MmrecError]:
         """Delete items: several changes, in order."""
+        ...
+
+    def record_events_many(self, requests: Sequence[RecordEventsRequest]) -> list[EventResults | MmrecError]:
+        """Record events of customers, which later answers use: several requests, in order."""
         ...
 
     def snapshot(self) -> Questions:

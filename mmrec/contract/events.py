@@ -6,13 +6,14 @@ Knows nothing of protobuf, torch or files. Requests validate themselves when the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
-from mmrec.contract.changes import ChangeEntry, RequestId, ValidateOnly
+from mmrec.contract.changes import ChangeEntry, ValidateOnly
 from mmrec.contract.rules import (
     MAX_BATCH,
     MAX_INT32,
+    MAX_REQUEST_ID_CHARS,
     TIME,
     Checked,
     Doc,
@@ -20,6 +21,7 @@ from mmrec.contract.rules import (
     Id,
     Instance,
     Number,
+    Text,
     Whole,
 )
 from mmrec.errors import InvalidArgumentError, MmrecError
@@ -93,13 +95,29 @@ class RecordEventsRequest(Checked):
         Each(Instance((UserEvent, MmrecError), "mmrec.UserEvent values"), "mmrec.UserEvent values", MAX_BATCH),
         Doc("At most 1,000 events, oldest first; each has its own result."),
     ]
-    request_id: RequestId = ""
+    request_id: Annotated[
+        str,
+        Text(MAX_REQUEST_ID_CHARS),
+        Doc(
+            "Chosen by the caller: events without an id of their own are not recorded again when the same request is "
+            "sent again. Empty: none."
+        ),
+    ] = ""
     validate_only: ValidateOnly = False
 
     @property
     def valid(self) -> tuple[UserEvent, ...]:
         """The events without those that were refused already."""
         return tuple(event for event in self.events if isinstance(event, UserEvent))
+
+    def identified(self) -> tuple[UserEvent, ...]:
+        """The valid events; one without an id of its own has one made of the request's, if there is one."""
+        if not self.request_id:
+            return self.valid
+        return tuple(
+            event if event.event_id else replace(event, event_id=f"{self.request_id}#{place}")
+            for place, event in enumerate(self.valid)
+        )
 
     def results(self, errors: Mapping[int, MmrecError] | None = None) -> EventResults:
         """The reply.

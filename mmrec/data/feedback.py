@@ -64,8 +64,12 @@ NEGATIVE_TYPES = (
     "skip",
     "skipped",
     "complaint",
+    "dismiss",
+    "dismissed",
 )
 """Types of events that are negative feedback where ``dataset.toml`` names none; case and separators do not matter."""
+SHOWN_TYPES = ("impression", "impressions", "shown", "exposure", "displayed")
+"""Types of live events that say that an item was shown to a customer, and nothing of what the customer did with it."""
 _NEGATIVE_WORDS = frozenset(
     [
         "returned",
@@ -162,6 +166,14 @@ class ByRating:
     words: str
 
 
+def takes(event_type: str) -> bool | None:
+    """Whether a customer with an event of this type took the item; False: rejected it; None: was only shown it."""
+    name = _normalised(event_type)
+    if name in _SHOWN:
+        return None
+    return name not in _NEGATIVE and not _has_negative_word(event_type)
+
+
 def judge_types(types: Any, ignored: Iterable[str] | None) -> ByType:
     """Classify events by their type.
 
@@ -256,6 +268,9 @@ def _has_negative_word(name: str) -> bool:
 
 def _normalised(name: str) -> str:
     return _SEPARATORS.sub("", name.casefold())
+
+
+_SHOWN, _NEGATIVE = (frozenset(map(_normalised, names)) for names in (SHOWN_TYPES, NEGATIVE_TYPES))
 
 
 def _listed(names: list[str]) -> str:

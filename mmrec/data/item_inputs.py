@@ -13,7 +13,7 @@ from typing import NamedTuple
 from mmrec.contract.items import ItemInput
 from mmrec.data.pictures import PictureStore, is_url, pixels_to_decode
 from mmrec.data.streaming import ItemStream, RowFailure, StreamedItem
-from mmrec.data.table_files import table_name, table_parts
+from mmrec.data.table_files import is_table
 from mmrec.errors import InvalidImageError, MmrecError
 
 _BATCH_BYTES = 8 * 2**20
@@ -52,8 +52,7 @@ class DescribedItems:
     """
 
     def __init__(self, dataset: Path, batch_items: int) -> None:
-        is_table = dataset.is_file() or (table_name(dataset.name) is not None and bool(table_parts(dataset)))
-        table = dataset if is_table else None
+        table = dataset if is_table(dataset) else None
         self._root = dataset if table is None else dataset.parent
         self._stream = ItemStream(self._root, batch_items, table=table)
 

@@ -18,7 +18,7 @@ from mmrec.contract.rules import MAX_ID_CHARS
 from mmrec.data.inventory import folder_problems, missing_column
 from mmrec.data.problems import Problem, quoted
 from mmrec.data.row_stream import RawRow, RowStream
-from mmrec.data.table_files import FORMAT_WORDS, find_table, table_parts
+from mmrec.data.table_files import FORMAT_WORDS, find_table, is_table, table_parts
 from mmrec.data.value_limits import limit_problem
 from mmrec.errors import InvalidDatasetError, NotFoundError
 from mmrec.runtime.limits import check_number
@@ -199,9 +199,14 @@ def open_table(root: Path, stem: str, required: tuple[str, ...]) -> RowStream:
     return _open_file(path, required)
 
 
+def open_rows(path: Path, stem: str, required: tuple[str, ...]) -> RowStream:
+    """Open a table by its own path, or the table of this name in a folder; errors as of `open_table`."""
+    return _open_file(path, required) if is_table(path) else open_table(path, stem, required)
+
+
 def _open_file(path: Path, required: tuple[str, ...]) -> RowStream:
     if not path.exists():
-        raise NotFoundError(f"there is no file {str(path)!r}; name a table of items")
+        raise NotFoundError(f"there is no file {str(path)!r}; name a table")
     if not table_parts(path):
         raise InvalidDatasetError(
             f"the table {str(path)!r} has none of the suffixes {FORMAT_WORDS}; save it as one of them"

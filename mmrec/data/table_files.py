@@ -64,6 +64,11 @@ def table_name(name: str) -> TableName | None:
     return TableName(stem, kind, packing)
 
 
+def is_table(path: Path) -> bool:
+    """Whether a path is of a table, not of a folder that holds tables by name."""
+    return path.is_file() or (table_name(path.name) is not None and bool(table_parts(path)))
+
+
 def is_hidden(name: str) -> bool:
     """Whether a file is hidden or internal to a program."""
     return name.startswith((".", "_"))

@@ -17,12 +17,15 @@ import pyarrow as pa
 from mmrec.bundle import Bundle, BundleWriter, FileEntry, open_bundle
 from mmrec.catalogue.change_applier import ChangeApplier, EncodeResult, MemoryLog
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
+from mmrec.contract.events import EventResults, RecordEventsRequest, UserEvent
 from mmrec.contract.items import ItemInput, Versions
+from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import ServiceInfo
 from mmrec.errors import MmrecError
 from mmrec.generator.pretrained import Checkpoint
 from mmrec.recommender.artefact import (
     ENCODERS,
+    HOLDS_EVENTS,
     read_features,
     read_index,
     read_parts,
@@ -32,7 +35,7 @@ from mmrec.recommender.artefact import (
 from mmrec.recommender.catalogue_update import check_change, check_changeable, ready_to_change
 from mmrec.recommender.encoded_item_bytes import encoder_version, pack_items, unpack_items
 from mmrec.recommender.encoded_items import EncodedItems, encode_items, no_items, thumbnail_ahead
-from mmrec.recommender.live_events import LiveEvents
+from mmrec.recommender.live_events import LiveEvents, live_events
 from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.partial_update import encode_fields
 from mmrec.recommender.publishing import publish_snapshot
@@ -51,6 +54,9 @@ from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.sdk.engine_methods import EngineMethods
 from mmrec_encoders.item_encoder import DecodedAhead, ItemEncoder
 from mmrec_encoders.item_encoder_files import load_item_encoder
+
+MAX_EVENT_IDS = 100_000
+"""Ids of recorded events that protect against recording the same twice."""
 
 
 class Recommender(SnapshotAnswers, EngineMethods):
@@ -88,8 +94,9 @@ class Recommender(SnapshotAnswers, EngineMethods):
         # `_changing` is held while a changed catalogue is made, which is slow; `_following` only while a snapshot is
         # replaced, so that no change and no event recorded meanwhile is lost.
         self._changing = threading.RLock()
-        self._following = threading.Lock()
+        self._following = threading.RLock()
         self._changes = 0
+        self._event_ids: dict[str, None] = {}
         self._applier: ChangeApplier[EncodedItems] = ChangeApplier(self, MemoryLog(self), self._changing)
         self._version: tuple[ItemEncoder, str] | None = None
 
@@ -178,16 +185,16 @@ class Recommender(SnapshotAnswers, EngineMethods):
         """Replace the state by that of another recommender, in one step; safe while requests are answered.
 
         A request that has begun is answered from the old state. Changes of this catalogue that the other one lacks are
-        dropped, so make them in the other one first. Events recorded here are kept by item id; those of items that the
-        other one never had are dropped. If the codebooks differ, semantic IDs of the old ones can still be looked up
+        dropped, so make them in the other one first. Events recorded here are kept, but for those that
+        the other bundle was fitted on. If the codebooks differ, semantic IDs of the old ones can still be looked up
         until the next call. The other recommender must not be used afterwards.
         """
         with self._changing, other._changing:
-            new, ids = successor(self._now, other._now), self._now.parts.catalogue.item_ids
-            row_of = new.parts.catalogue.last_row_of
+            new = successor(self._now, other._now)
+            held = int(new.bundle.manifest.parameters.get(HOLDS_EVENTS, 0))
             with self._following:
-                live = self._now.live.moved_to(new.live, lambda row: row_of(ids[row]))
-                self._now = replace(new, live=live)
+                later = (event for event in self._now.live if not 0 < event.number <= held)
+                self._now = replace(new, live=new.live.after(later))
             self._changes = other._changes
 
     def publish(
@@ -211,31 +218,49 @@ class Recommender(SnapshotAnswers, EngineMethods):
 
     # --- record events ---------------------------------------------------------------------------------------------
 
-    def record_events(self, events: Iterable[tuple[str, str]]) -> list[str]:
-        """Record events of customers since the bundle was made; later recommendations use them.
+    def record_events_many(self, requests: Sequence[RecordEventsRequest]) -> list[EventResults | MmrecError]:
+        """Record events of customers; later answers use them.
 
-        They extend histories and transition counts; nothing is trained, and the bundle on disk does not change. Events
-        are kept as long as this object. Safe to call from any thread: a request sees all events of a call or none.
+        They extend histories and transition counts; nothing is trained, and the bundle on disk does not change. Events,
+        and the last 100,000 of their ids, are kept as long as this object.
+        """
+        return [outcome(self._record, request) for request in requests]
+
+    def _record(self, request: RecordEventsRequest) -> EventResults:
+        if request.validate_only:
+            return request.results()
+        with self._following:
+            new = []
+            for event in request.identified():
+                if not event.event_id:
+                    new.append(event)
+                elif event.event_id not in self._event_ids:
+                    self._event_ids[event.event_id] = None
+                    new.append(event)
+            for event_id in list(self._event_ids)[: max(0, len(self._event_ids) - MAX_EVENT_IDS)]:
+                del self._event_ids[event_id]
+            self.add_events((0, event) for event in new)
+        return request.results()
+
+    def add_events(self, events: Iterable[tuple[int, UserEvent]], *, count: bool = True) -> None:
+        """Use events that are recorded elsewhere; safe to call while requests are answered.
 
         Args:
-            events: Pairs of user id and item id, oldest first. The user id may be new, or empty for an anonymous
-                customer.
-
-        Returns:
-            Item ids that the catalogue lacks, in order of first appearance; their events are skipped.
+            events: The number of each, in its store, and the event.
+            count: Whether transitions have them at once; False: when `count_events` has been called.
         """
-        pairs, missing = list(events), dict[str, None]()
+        found = live_events(events)
+        if found:
+            with self._following:
+                self._now = replace(self._now, live=self._now.live.after(found, count=count))
+
+    def count_events(self) -> None:
+        """Bring the transitions up to the last event. Takes as long as a pass over all pairs; requests go on."""
+        now = self._now
+        live = now.live.counting()
+        live.transitions(now.parts.catalogue)
         with self._following:
-            now, known = self._now, []
-            for user_id, item_id in pairs:
-                row = now.parts.catalogue.row_of(item_id)
-                if row is None:
-                    missing[item_id] = None
-                else:
-                    known.append((user_id, row))
-            if known:
-                self._now = replace(now, live=now.live.after(known))
-        return list(missing)
+            self._now = replace(self._now, live=self._now.live.counting(live))
 
     # --- requests ---------------------------------------------------------------------------------------------------
 

@@ -1,36 +1,85 @@
-"""Live events: the events of customers since the bundle was made, up to a moment.
+"""Live events: what customers did since the bundle was made, up to a moment.
 
 Unit of work: one immutable value. `after` makes a longer one, which shares memory with this one, so a request that is
-answered with a value sees exactly its events. Knows nothing about requests, item ids or storage outside the process.
+answered with a value sees exactly its events. Events are kept by item id: those of an item that the catalogue lacks
+count in a catalogue that has it. Knows nothing about requests or storage outside the process.
 """
 
 from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from mmrec.catalogue.catalogue import Catalogue
 from mmrec.channels.live_transitions import TransitionCounts
 from mmrec.channels.transitions import TransitionGraph
+from mmrec.contract.events import UserEvent
+from mmrec.data.feedback import takes
 from mmrec.recommender.artefact import Parts
 
 Graphs = tuple[TransitionGraph, TransitionGraph]
+
+
+class LiveEvent(NamedTuple):
+    """One event.
+
+    Attributes:
+        user_id: The customer; empty for an anonymous one.
+        item_id: The item, in the catalogue or not.
+        taken: Whether the customer took the item; False: sent it back, removed or dismissed it.
+        number: In the store that the event comes from; 0: it comes from none.
+    """
+
+    user_id: str
+    item_id: str
+    taken: bool = True
+    number: int = 0
+
+
+_VISIT = "\0"
+"""Begins the id under which the events of an anonymous visit follow each other; no user's id has it."""
+
+
+def live_events(events: Iterable[tuple[int, UserEvent]]) -> list[LiveEvent]:
+    """Recorded events, with their numbers, that say what a customer took or rejected, without those only shown."""
+    found = ((number, event, takes(event.event_type)) for number, event in events)
+    return [
+        LiveEvent(event.user_id or _VISIT + event.session_id, event.item_id, taken, number)
+        for number, event, taken in found
+        if taken is not None
+    ]
+
+
+class CustomerEvents(NamedTuple):
+    """The events of one customer, those of the bundle included.
+
+    Attributes:
+        taken_T: Catalogue rows of what was taken, oldest first. Shape: (T,), int32.
+        rejected_R: Catalogue rows of what was rejected and not taken since, ascending. Shape: (R,), int32.
+    """
+
+    taken_T: npt.NDArray[np.int32]
+    rejected_R: npt.NDArray[np.int32]
 
 
 class LiveEvents:
     """Events of a bundle and those after it, up to a moment.
 
     Reading is safe from any thread; only one thread at a time may call `after`. Make the first value with `begin`.
+    Histories have every event. Transitions have those that were to be counted: counting costs a pass over all pairs of
+    items, which a service does not want to wait for (see `counting`).
     """
 
-    __slots__ = ("_events", "_log")
+    __slots__ = ("_counted", "_events", "_log")
 
-    def __init__(self, log: _Log, events: int) -> None:
+    def __init__(self, log: _Log, events: int, counted: int) -> None:
         self._log = log
-        self._events = events
+        self._events, self._counted = events, counted
 
     def __len__(self) -> int:
         """Number of events after the bundle."""
@@ -39,55 +88,76 @@ class LiveEvents:
     @classmethod
     def begin(cls, parts: Parts) -> LiveEvents:
         """The events of a bundle, and none after it."""
-        return cls(_Log(parts), 0)
+        return cls(_Log(parts), 0, 0)
 
-    def after(self, events: Iterable[tuple[str, int]]) -> LiveEvents:
-        """These events followed by more, as a new value.
+    def after(self, events: Iterable[LiveEvent], *, count: bool = True) -> LiveEvents:
+        """These events followed by more, in order, as a new value.
 
         Args:
-            events: Pairs of user id and catalogue row, in order; the user id is empty for an anonymous customer.
+            events: The events.
+            count: Whether transitions have them; False: those of this value stay.
         """
         log = self._log
-        if len(log.rows) != self._events:
+        if len(log.events) != self._events:
             # Another value already extends this log: copy it.
             log = _Log(log.parts)
             log.extend(self)
         log.extend(events)
-        return LiveEvents(log, len(log.rows))
+        return LiveEvents(log, len(log.events), len(log.events) if count else self._counted)
 
-    def moved_to(self, other: LiveEvents, row_of: Callable[[int], int | None]) -> LiveEvents:
-        """The events of another bundle, followed by these.
+    def counting(self, other: LiveEvents | None = None) -> LiveEvents:
+        """This value with transitions of all its events; or of those of an earlier value, if it extends it."""
+        if other is None:
+            return LiveEvents(self._log, self._events, self._events)
+        if other._log is not self._log:
+            return self
+        return LiveEvents(self._log, self._events, max(self._counted, min(other._counted, self._events)))
+
+    def __iter__(self) -> Iterator[LiveEvent]:
+        """Events after the bundle, in order."""
+        events = self._log.events
+        return (events[place] for place in range(self._events))
+
+    def of(self, user_id: str, catalogue: Catalogue) -> CustomerEvents:
+        """The events of a customer; none of an unknown one.
 
         Args:
-            other: Events of the other bundle.
-            row_of: Maps a row here to a row there; None drops the events of the item.
+            user_id: The customer.
+            catalogue: Gives the rows; its rows of the bundle's items are those of the bundle.
         """
-        moved = ((user_id, row_of(row)) for user_id, row in self)
-        return other.after((user_id, row) for user_id, row in moved if row is not None)
-
-    def __iter__(self) -> Iterator[tuple[str, int]]:
-        """Events after the bundle, in order: user id and catalogue row."""
         log = self._log
-        return ((log.users[place], log.rows[place]) for place in range(self._events))
-
-    def history(self, user_id: str) -> npt.NDArray[np.int32]:
-        """Catalogue rows of a customer's events, oldest first; empty for an unknown customer. Shape: (T,), int32."""
-        log = self._log
-        user = log.parts.interactions.user_index(user_id)
-        stored = np.empty(0, dtype=np.int32) if user is None else log.parts.interactions.history(user)
+        interactions, rejected = log.parts.interactions, log.parts.rejected
+        user, rejecting = interactions.user_index(user_id), rejected.user_index(user_id)
+        stored = np.empty(0, dtype=np.int32) if user is None else interactions.history(user)
+        refused = np.empty(0, dtype=np.int32) if rejecting is None else np.unique(rejected.history(rejecting))
         places = log.places.get(user_id, ())
-        new = [log.rows[place] for place in places[: bisect_left(places, self._events)]]
-        return np.concatenate([stored, np.array(new, dtype=np.int32)]) if new else stored
+        if not places:
+            return CustomerEvents(stored, refused)
+        taken, left = [], dict.fromkeys(refused.tolist())
+        for place in places[: bisect_left(places, self._events)]:
+            event = log.events[place]
+            row = catalogue.last_row_of(event.item_id)
+            if row is None:
+                continue
+            if event.taken:
+                taken.append(row)
+                left.pop(row, None)
+            else:
+                left[row] = None
+        return CustomerEvents(
+            np.concatenate([stored, np.array(taken, dtype=np.int32)]), np.array(sorted(left), dtype=np.int32)
+        )
 
-    def transitions(self, items: int) -> Graphs | None:
-        """Near and wide transitions of all events; None without events after the bundle.
+    def transitions(self, catalogue: Catalogue) -> Graphs | None:
+        """Near and wide transitions of what was taken; None where no event after the bundle is counted.
 
-        The first call after an event costs one pass over all pairs, later ones little.
+        The first call after an event costs one pass over all pairs, later ones little. An event counts once, with the
+        first catalogue that is passed after it.
 
         Args:
-            items: Rows of the catalogue, more than any row of an event.
+            catalogue: Of all its rows.
         """
-        return self._log.transitions(self._events, items) if self._events else None
+        return self._log.transitions(self._counted, catalogue) if self._counted else None
 
 
 class _Log:
@@ -95,36 +165,40 @@ class _Log:
 
     Attributes:
         parts: Parts of the bundle.
-        users: User id of each event.
-        rows: Catalogue row of each event.
+        events: The events.
         places: Indexes of the events of each customer, ascending.
     """
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self.users: list[str] = []
-        self.rows: list[int] = []
+        self.events: list[LiveEvent] = []
         self.places: dict[str, list[int]] = {}
         self._counting = threading.Lock()
         self._counts: _Counts | None = None
+        self._made: tuple[tuple[int, int], Graphs] | None = None
+        """The last graphs, by events and items: they are read while others are being made."""
 
-    def extend(self, events: Iterable[tuple[str, int]]) -> None:
-        for user_id, row in events:
-            if user_id:
-                self.places.setdefault(user_id, []).append(len(self.rows))
-            self.users.append(user_id)
-            self.rows.append(row)
+    def extend(self, events: Iterable[LiveEvent]) -> None:
+        for event in events:
+            if event.user_id:
+                self.places.setdefault(event.user_id, []).append(len(self.events))
+            self.events.append(event)
 
-    def transitions(self, events: int, items: int) -> Graphs:
+    def transitions(self, events: int, catalogue: Catalogue) -> Graphs:
+        wanted, made = (events, len(catalogue)), self._made
+        if made is not None and made[0] == wanted:
+            return made[1]
         with self._counting:
             counts = self._counts
-            if counts is None or counts.events > events or counts.items > items:
+            if counts is None or counts.events > events or counts.items > len(catalogue):
                 # Counts cannot shrink: an earlier moment is counted again from the bundle.
                 counts = _Counts(self.parts)
                 self._counts = self._counts or counts
             for place in range(counts.events, events):
-                counts.add(self.users[place], self.rows[place], items)
-            return counts.graphs(items)
+                counts.add(self.events[place], catalogue)
+            graphs = counts.graphs(len(catalogue))
+            self._made = wanted, graphs
+            return graphs
 
 
 class _Counts:
@@ -135,10 +209,12 @@ class _Counts:
         self._wide = TransitionCounts(parts.transitions_wide, parts.interactions, parts.channels.transitions_wide)
         self.events = self.items = 0
 
-    def add(self, user_id: str, row: int, items: int) -> None:
-        self._grow(items)
-        self._near.add(user_id, row)
-        self._wide.add(user_id, row)
+    def add(self, event: LiveEvent, catalogue: Catalogue) -> None:
+        self._grow(len(catalogue))
+        row = catalogue.last_row_of(event.item_id) if event.taken else None
+        if row is not None:
+            self._near.add(event.user_id, row)
+            self._wide.add(event.user_id, row)
         self.events += 1
 
     def graphs(self, items: int) -> Graphs:

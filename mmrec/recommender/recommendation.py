@@ -29,10 +29,9 @@ from mmrec.recommender.candidate_filter import CandidateFilter, Tier
 from mmrec.recommender.candidates import Candidates, CandidateSearch, Search
 from mmrec.recommender.explain import explain_ranking, rule_shares
 from mmrec.recommender.explainer import Explainer, InWords, Wish
-from mmrec.recommender.live_events import LiveEvents
+from mmrec.recommender.live_events import Graphs, LiveEvents
 from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.ranking_model import SENTENCE, WISH, RankingModel
-from mmrec.recommender.rejections import rejected_rows
 from mmrec.recommender.rerank import Arranged, Likeness, Quota, arrange, damping
 from mmrec.recommender.steering import INSTRUCTION, Steered, Steering
 
@@ -53,6 +52,20 @@ _FALLBACKS = {
     (False, True): Fallback.POPULARITY_FILTER_RELAXED,
 }
 """By whether a list is personal, and whether it has items outside its filter."""
+
+
+class _History(NamedTuple):
+    """What is known of a customer, as catalogue rows.
+
+    Attributes:
+        taken: Stored and given history, oldest first.
+        missing: Ids of the request that the catalogue lacks.
+        rejected: What the customer rejected and has not taken since, ascending.
+    """
+
+    taken: npt.NDArray[np.int32]
+    missing: list[str]
+    rejected: npt.NDArray[np.int32]
 
 
 class _Customer(NamedTuple):
@@ -147,7 +160,7 @@ class RecommendationPipeline:
         self._versions = versions
         self._steering = steering
         self._likeness = Likeness(self._parts.semantic_ids_NP, self._parts.fused_ND)
-        self._live_ranker: tuple[LiveEvents, RankingModel] | None = None
+        self._live_ranker: tuple[Graphs, RankingModel] | None = None
 
     def recommend_many(
         self, requests: Sequence[RecommendRequest], live: LiveEvents
@@ -237,7 +250,7 @@ class RecommendationPipeline:
         Without `rejected`, items that the customer rejected may be returned; without `narrowed`, those that do not meet
         the conditions of its instruction.
         """
-        history, missing = self._history(request, live)
+        history, missing, refused = self._history(request, live)
         steered, asked_N = self._read_instruction(request), None
         if steered is not None and narrowed:
             request = replace(request, filter=steered.filter)
@@ -261,7 +274,7 @@ class RecommendationPipeline:
             for promotion, members_N in zip(request.promotions, promoted, strict=True)
             if promotion.boost
         )
-        never = rejected_rows(self._parts, request.user_id, history) if rejected else None
+        never = refused if rejected else None
         tiers = self._candidate_filter.tiers(request, history, never, places)
         raised = [
             members_N
@@ -278,16 +291,15 @@ class RecommendationPipeline:
             raise FailedPreconditionError("this engine reads no instructions; leave instruction empty")
         return self._steering.read(request.instruction, request.filter, request.ignored_conditions)
 
-    def _history(self, request: RecommendRequest, live: LiveEvents) -> tuple[npt.NDArray[np.int32], list[str]]:
-        """Catalogue rows of stored and given history, and every id of the request that the catalogue lacks."""
+    def _history(self, request: RecommendRequest, live: LiveEvents) -> _History:
         catalogue = self._parts.catalogue
-        stored = live.history(request.user_id)
+        stored = live.of(request.user_id, catalogue)
         rows = [catalogue.row_of(item_id) for item_id in request.history]
         given = np.array([row for row in rows if row is not None], dtype=np.int32)
         promoted = (item_id for promotion in request.promotions for item_id in promotion.item_ids)
         mentioned = (*request.history, *request.allow, *request.deny, *promoted)
         missing = list(dict.fromkeys(item_id for item_id in mentioned if catalogue.row_of(item_id) is None))
-        return np.concatenate([stored, given]), missing
+        return _History(np.concatenate([stored.taken_T, given]), missing, np.setdiff1d(stored.rejected_R, given))
 
     def _beam_width(self, customer: _Customer) -> int:
         return max(customer.request.beam_width or self._parts.beam_width, min(customer.places, MAX_BEAM_WIDTH))
@@ -295,11 +307,13 @@ class RecommendationPipeline:
     # --- lists -----------------------------------------------------------------------------------------------------
 
     def _ranker_of(self, live: LiveEvents) -> RankingModel:
-        """The ranker whose transitions include these events; cached for the last value of `live`."""
+        """The ranker with the transitions of these events; cached for the last ones."""
+        graphs = live.transitions(self._parts.catalogue)
+        if graphs is None:
+            return self._ranker
         known = self._live_ranker
-        if known is None or known[0] is not live:
-            graphs = live.transitions(self._ranker.items)
-            self._live_ranker = known = live, self._ranker if graphs is None else self._ranker.with_transitions(*graphs)
+        if known is None or known[0] is not graphs:
+            self._live_ranker = known = graphs, self._ranker.with_transitions(*graphs)
         return known[1]
 
     def _personal(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar, Unpack
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
+from mmrec.contract.events import EventResults, RecordEventsRequest
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
@@ -45,7 +46,7 @@ from mmrec.contract.requests import (
 from mmrec.contract.rules import DEFAULT_K
 from mmrec.sdk import options as keywords
 from mmrec.sdk import rpcs
-from mmrec.sdk.inputs import Items, item_inputs
+from mmrec.sdk.inputs import Events, Items, item_inputs, user_events
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -419,3 +420,25 @@ class AsyncMethods(ABC):
         """
         request = DeleteRequest(item_ids, **options)  # type: ignore[arg-type]
         return await self._call(rpcs.DELETE_ITEMS, request, timeout)
+
+    async def record_events(
+        self, events: Events, *, timeout: float | None = None, **options: Unpack[keywords.RecordEventsOptions]
+    ) -> EventResults:
+        """Record what customers did, at most 1,000 events, oldest first; the next answers build on it.
+
+        A server that keeps events has them on disk when this returns.
+
+        Args:
+            events: Events, or mappings with the fields of `UserEvent`.
+            timeout: Timeout in seconds.
+            options: The other fields of `RecordEventsRequest`.
+
+        Returns:
+            One entry per event, with the error of an event that was refused.
+
+        Raises:
+            FailedPreconditionError: the server keeps no events.
+            MmrecError: the call failed as a whole.
+        """
+        request = RecordEventsRequest(user_events(events), **options)  # type: ignore[arg-type]
+        return await self._call(rpcs.RECORD_EVENTS, request, timeout)

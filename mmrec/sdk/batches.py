@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mmrec.contract.changes import ChangeEntry, ChangeResults, UpsertRequest
+from mmrec.contract.events import EventResults, RecordEventsRequest, UserEvent
 from mmrec.contract.items import ItemFailure, ItemInput, NumberFormat
 from mmrec.contract.replies import EmbedResults, ItemEmbedding, TagResults
 from mmrec.contract.requests import EmbedRequest, RecommendBatch, SearchBatch, SimilarBatch, TagRequest
@@ -124,6 +125,30 @@ def merge_upsert_failures(request: UpsertRequest, reply: ChangeResults) -> Chang
         for entry in _merged(request.items, done)
     )
     return replace(reply, entries=entries)
+
+
+def split_events(request: RecordEventsRequest) -> list[RecordEventsRequest]:
+    """The request with the valid events only; empty if there are none."""
+    return [replace(request, events=request.valid)] if request.valid else []
+
+
+def join_events(request: RecordEventsRequest, results: Sequence[EventResults | MmrecError]) -> EventResults:
+    """The reply with one entry per event, in order.
+
+    Raises:
+        MmrecError: the call failed as a whole.
+    """
+    return merge_event_failures(request, only(results) if results else EventResults((), request.request_id))
+
+
+def merge_event_failures(request: RecordEventsRequest, reply: EventResults) -> EventResults:
+    """The reply about the valid events, merged with the errors of the others."""
+    valid = [place for place, event in enumerate(request.events) if isinstance(event, UserEvent)]
+    if len(valid) != len(reply.entries):
+        raise InternalError(f"{len(valid)} events were sent and {len(reply.entries)} results were returned")
+    errors = {place: entry.error for place, entry in enumerate(reply.entries) if entry.error is not None}
+    moved = {n: _with_path(error, f"events[{valid[n]}]", f"events[{n}]") for n, error in errors.items()}
+    return replace(request.results(moved), request_id=reply.request_id)
 
 
 def _valid(items: Sequence[ItemInput | ItemFailure]) -> tuple[ItemInput, ...]:

@@ -22,6 +22,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from mmrec.contract.changes import ChangeEntry, ChangeResults, UpsertRequest
+from mmrec.contract.events import EventResults
 from mmrec.contract.items import ItemFailure, Modality, NumberFormat
 from mmrec.contract.replies import (
     DuplicateGroups,
@@ -53,6 +54,7 @@ _NAMES: Mapping[type[Any], Mapping[str, str]] = {
     ChangeResults: {"entries": "results"},
     DuplicateGroups: {"total": "total_size"},
     EmbedResults: {"items": "results"},
+    EventResults: {"entries": "results"},
     ItemEmbedding: {"vector": "embedding.vector", "semantic_id": "embedding.semantic_id"},
     ItemPage: {"total": "total_size"},
     ItemPath: {"error": "status"},

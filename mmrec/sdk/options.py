@@ -382,3 +382,16 @@ class DeleteOptions(TypedDict, total=False):
 
     request_id: str
     validate_only: bool
+
+
+class RecordEventsOptions(TypedDict, total=False):
+    """Fields of `RecordEventsRequest`.
+
+    Attributes:
+        request_id: Chosen by the caller: events without an id of their own are not recorded again when the same request
+            is sent again. Empty: none.
+        validate_only: Whether to validate the request without changing anything.
+    """
+
+    request_id: str
+    validate_only: bool

@@ -19,6 +19,7 @@ from google.protobuf.message_factory import GetMessageClass
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.conversation import ConversationTurn, ConverseRequest
 from mmrec.contract.engine import Engine, Questions, wording_of
+from mmrec.contract.events import EventResults, RecordEventsRequest
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
@@ -59,14 +60,17 @@ from mmrec.contract.requests import (
 from mmrec.errors import InternalError, MmrecError
 from mmrec.sdk.batches import (
     join_embed,
+    join_events,
     join_tag,
     join_upsert,
     merge_embed_failures,
+    merge_event_failures,
     merge_tag_failures,
     merge_upsert_failures,
     merged_results,
     only,
     split_embed,
+    split_events,
     split_tag,
     split_upsert,
     valid_requests,
@@ -355,6 +359,15 @@ DELETE_ITEMS: Rpc[DeleteRequest, ChangeResults] = Rpc(
     split=_split_delete,
     join=_join_delete,
 )
+RECORD_EVENTS: Rpc[RecordEventsRequest, EventResults] = Rpc(
+    path="/mmrec.v1.RecommendationService/RecordEvents",
+    kind="record-events",
+    request=RecordEventsRequest,
+    reply=EventResults,
+    split=split_events,
+    join=join_events,
+    rejoin=merge_event_failures,
+)
 GET_SERVICE_INFO: Rpc[ServiceInfoRequest, ServiceInfo] = Rpc(
     path="/mmrec.v1.SystemService/GetServiceInfo",
     kind="info",
@@ -385,6 +398,7 @@ _IMPLEMENTED: tuple[Rpc[Any, Any], ...] = (
     UPSERT_ITEMS,
     STREAM_UPSERT_ITEMS,
     DELETE_ITEMS,
+    RECORD_EVENTS,
     GET_SERVICE_INFO,
 )
 RPCS: Mapping[str, Rpc[Any, Any]] = {rpc.path: rpc for rpc in _IMPLEMENTED}
@@ -418,5 +432,6 @@ ENGINE_CALLS: Mapping[str, Callable[[Engine, list[Any]], list[Any]]] = {
     **QUESTIONS,
     "upsert": lambda engine, requests: engine.upsert_many(requests),
     "delete": lambda engine, requests: engine.delete_many(requests),
+    "record-events": lambda engine, requests: engine.record_events_many(requests),
 }
-"""The engine's method for each kind of request, including changes."""
+"""The engine's method for each kind of request, including changes and events."""

@@ -50,7 +50,7 @@ from mmrec.language.wish_prompts import WishPrompts
 from mmrec.language.wishes import OTHER_WORDINGS, make_described_wishes, make_wishes
 from mmrec.ratings.fitting import fit_rating_model
 from mmrec.ratings.model import RatingModel
-from mmrec.recommender.artefact import ENCODERS, HOLDS_CHANGES, INSTRUCTED, Parts, write_parts
+from mmrec.recommender.artefact import ENCODERS, HOLDS_CHANGES, HOLDS_EVENTS, INSTRUCTED, Parts, write_parts
 from mmrec.recommender.ranking_model import CHANNELS, INSTRUCTED_CHANNELS, WISH, Histories, RankingModel
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.disk_errors import RESUME_HINT, refusals_as_errors
@@ -79,7 +79,7 @@ from mmrec.training.stage_keys import (
     texts_digest,
 )
 from mmrec.training.starting import start_generator, started_config
-from mmrec.training.work_folder import WorkFolder, dataset_fingerprint
+from mmrec.training.work_folder import WORK, WorkFolder, dataset_fingerprint
 from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.fusion_training import train_fusion
 from mmrec_encoders.item_encoder_files import save_item_encoder
@@ -104,16 +104,19 @@ class FitRun:
         holds_changes: The dataset holds the changes of the live catalogue up to this number, the one at the end of the
             catalogue's version from which it was taken; a server then replays only later ones onto the bundle. None:
             not said.
+        holds_events: The dataset holds the events of a store up to this number; a server then replays only later ones.
+            None: it holds none.
         fresh: Start every stage anew, whatever earlier fits have left in the bundle folder.
     """
 
     cache: Path | None = None
     log_dir: Path | None = None
     holds_changes: int | None = None
+    holds_events: int | None = None
     fresh: bool = False
 
     def __post_init__(self) -> None:
-        check_numbers(self, "holds_changes", low=0)
+        check_numbers(self, "holds_changes", "holds_events", low=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +282,7 @@ def _fit(
     if not processes.is_main:
         progress = NO_PROGRESS
     job = _Job(data, split, config, processes, progress, run, "", instructions)
-    work = WorkFolder(out / ".fit", progress)
+    work = WorkFolder(out / WORK, progress)
     if not processes.is_main:
         return _help(job, work)
     with BundleWriter(out, preset=config.preset, name=data.name) as writer:
@@ -684,6 +687,8 @@ def _publish(writer: BundleWriter, job: _Job, made: _Made, key: dict[str, Any]) 
     parameters = {"config": asdict(config), "dataset": key["dataset"], "dataset_rows": asdict(data.summary)}
     if job.run.holds_changes is not None:
         parameters[HOLDS_CHANGES] = job.run.holds_changes
+    if job.run.holds_events is not None:
+        parameters[HOLDS_EVENTS] = job.run.holds_events
     return writer.commit(versions=versions, parameters=parameters)
 
 

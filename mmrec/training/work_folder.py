@@ -29,6 +29,10 @@ T = TypeVar("T")
 _KEY_DIGITS = 32
 
 
+WORK = ".fit"
+"""Folder of the results, in the bundle's folder."""
+
+
 def dataset_fingerprint(root: Path) -> str:
     """Hash of the bytes of tables and settings, and of pictures' names, sizes and times of change. 64 hex digits."""
     digest = hashlib.sha256()

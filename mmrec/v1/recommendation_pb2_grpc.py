@@ -134,7 +134,8 @@ class RecommendationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RecordEvents(self, request, context):
-        """Takes in what customers did; later recommendations build on it. Not built yet: answers UNIMPLEMENTED.
+        """Takes in what customers did. An event is durable when it is acknowledged, and the next answer builds on it. Each event
+        has its own result.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

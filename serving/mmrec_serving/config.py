@@ -42,9 +42,10 @@ class ServerConfig:
             one line with the number of the others. Faults of the server itself are always logged.
         max_connection_age_s: Seconds after which a connection is renewed, so that calls spread over new replicas;
             None: never.
-        store: Folder for recorded changes of the catalogue, made if it is missing; None: changes are refused.
-        changes_in_memory: Whether changes are accepted without a store, and lost when the server ends; for tests and
-            demos.
+        store: Folder for recorded changes of the catalogue and events of customers, made if it is missing; None: they
+            are refused.
+        changes_in_memory: Whether changes and events are accepted without a store, and lost when the server ends; for
+            tests and demos.
         fold_after: Number of recorded changes after which a compaction writes them into a new version of the bundle, in
             another process at low priority, which is then served; 0: no limit. Needs a store, and a writable bundle
             folder that no other server serves.

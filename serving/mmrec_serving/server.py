@@ -33,9 +33,19 @@ from mmrec.contract.engine import Engine, Questions
 from mmrec.contract.replies import Recommendations
 from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
-from mmrec.sdk.rpcs import CONVERSE, DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, RECOMMEND, SERVICES, UPSERT_ITEMS
+from mmrec.sdk.rpcs import (
+    CONVERSE,
+    DELETE_ITEMS,
+    ENGINE_CALLS,
+    QUESTIONS,
+    RECOMMEND,
+    RECORD_EVENTS,
+    SERVICES,
+    UPSERT_ITEMS,
+)
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.config import ServerConfig
+from mmrec_serving.event_log import SqliteEventStore, StoreFolder
 from mmrec_serving.interceptors import AuthInterceptor, ErrorInterceptor
 from mmrec_serving.pictures import PicturesAhead
 from mmrec_serving.priority import Pace, give_way
@@ -44,6 +54,7 @@ from mmrec_serving.services import service_handlers
 from mmrec_serving.updates.engine import LiveEngine, warm_up
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from mmrec_serving.updates.maintenance import BackgroundMaintenance
+from mmrec_serving.updates.recorded_events import EventEngine, RecordedEvents
 from mmrec_serving.wording import WordingWorker
 from mmrec_serving.work_parts import weight_of
 
@@ -51,6 +62,9 @@ _log = logging.getLogger(__name__)
 
 CHANGES = (UPSERT_ITEMS.kind, DELETE_ITEMS.kind)
 """Kinds of work that change the catalogue."""
+
+EVENTS = (RECORD_EVENTS.kind,)
+"""Kinds of work that record events."""
 
 LANGUAGE = (CONVERSE.kind,)
 """Kinds of work with sentences, which have a thread and a queue of their own: they must not hold up the others."""
@@ -85,15 +99,16 @@ _ENDING_S = 1.0
 
 
 class _Workers:
-    """Routes requests: changes and conversations to threads of their own, everything else to the engine's thread.
+    """Routes requests: changes, events and conversations to threads of their own, all others to the engine's thread.
 
     Args:
         questions: For all other kinds.
         language: For `LANGUAGE`.
         changes: For `CHANGES`; None for none.
+        events: For `EVENTS`; None for none.
         words: Words replies.
         pictures: Decodes large pictures ahead.
-        refuse_changes: Whether changes are refused without `changes`; otherwise `questions` gets them.
+        refuse: Whether changes and events are refused without their own; otherwise `questions` gets them.
     """
 
     def __init__(
@@ -101,30 +116,33 @@ class _Workers:
         questions: Scheduler,
         language: Scheduler,
         changes: Scheduler | None,
+        events: Scheduler | None,
         words: WordingWorker,
         pictures: PicturesAhead,
-        refuse_changes: bool,
+        refuse: bool,
     ) -> None:
         self._questions, self._language = questions, language
-        self._changes, self._refuse = changes, refuse_changes
+        self._stored = {
+            **dict.fromkeys(CHANGES, (changes, "changes of the catalogue")),
+            **dict.fromkeys(EVENTS, (events, "events")),
+        }
+        self._refuse = refuse
         self.parts, self.pictures = words.parts, pictures.ready
 
     def submit(self, kind: str, requests: Sequence[Any], deadline: float | None = None) -> Future[list[Any]]:
         """See `Scheduler.submit`.
 
         Raises:
-            FailedPreconditionError: it is a change, and there is no store for it.
+            FailedPreconditionError: it is a change or an event, and there is no store for it.
         """
         if kind in LANGUAGE:
             return self._language.submit(kind, requests, deadline)
-        if kind not in CHANGES:
-            return self._questions.submit(kind, requests, deadline)
-        if self._changes is None and self._refuse:
+        scheduler, what = self._stored.get(kind, (self._questions, ""))
+        if scheduler is None and self._refuse:
             raise FailedPreconditionError(
-                "this server keeps no changes of the catalogue; start it with a folder for them: "
-                "mmrec serve BUNDLE --store FOLDER"
+                f"this server keeps no {what}; start it with a folder for them: mmrec serve BUNDLE --store FOLDER"
             )
-        return (self._changes or self._questions).submit(kind, requests, deadline)
+        return (scheduler or self._questions).submit(kind, requests, deadline)
 
 
 class Server:
@@ -168,7 +186,9 @@ class Server:
             on_end=self._worker_ended,
         )
         self._catalogue: CatalogueChanges | None = None
+        self._recorded: RecordedEvents | None = None
         self._changes: Scheduler | None = None
+        self._events: Scheduler | None = None
         if self.config.store is not None:
             self._changes = Scheduler(
                 functools.partial(self._open_changes, loaded, self.config.store),
@@ -176,10 +196,17 @@ class Server:
                 name="mmrec-recording",
                 on_end=self._worker_ended,
             )
+            self._events = Scheduler(
+                functools.partial(self._open_events, loaded, self.config.store),
+                limits,
+                name="mmrec-events",
+                on_end=self._worker_ended,
+            )
         self._workers = _Workers(
             self._scheduler,
             self._language,
             self._changes,
+            self._events,
             self._words,
             self._pictures,
             not self.config.changes_in_memory,
@@ -235,6 +262,18 @@ class Server:
             raise
         return self._catalogue.works()
 
+    def _open_events(self, loaded: Future[Engine], folder: Path) -> Mapping[str, Work]:
+        """Open the store of events and replay them when the engine is loaded; runs in the thread of the events."""
+        engine = cast(EventEngine, loaded.result())
+        store = SqliteEventStore(StoreFolder(folder))
+        self._recorded = RecordedEvents(engine, store, self._worker_ended)
+        try:
+            self._recorded.replay()
+        except BaseException:
+            store.close()
+            raise
+        return self._recorded.works()
+
     async def start(self) -> str:
         """Listen, and begin to load the engine. Returns the address.
 
@@ -271,6 +310,7 @@ class Server:
             self._words.scheduler,
             self._pictures.scheduler,
             self._changes,
+            self._events,
         )
         return [scheduler for scheduler in schedulers if scheduler is not None]
 
@@ -319,6 +359,8 @@ class Server:
             await asyncio.to_thread(self._maintenance.close)
         if self._catalogue is not None:
             await asyncio.to_thread(self._catalogue.close)
+        if self._recorded is not None:
+            await asyncio.to_thread(self._recorded.close)
 
     async def _set_health(self, status: Any) -> None:
         for service in ("", *SERVICES):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from mmrec.contract.changes import UpsertRequest
+from mmrec.contract.events import RecordEventsRequest
 from mmrec.contract.items import ItemFailure, ItemInput, Versions
 from mmrec.contract.replies import EmbedResults, TagResults
 from mmrec.contract.requests import (
@@ -42,6 +43,8 @@ _CHARS = 200
 """Characters that are encoded in about the time of one other request."""
 _ROWS = 100
 """Rows of the catalogue that are read in about the time of one other request."""
+_EVENTS = 20
+"""Events that are recorded in about the time of a request with one event."""
 
 
 def parts_of(request: Any) -> list[Any]:
@@ -94,6 +97,8 @@ def weight_of(request: Any) -> int:
         return max(1, len(request.history) // _ROWS)
     if isinstance(request, ListItemsRequest):
         return max(1, request.page_size // _ROWS)
+    if isinstance(request, RecordEventsRequest):
+        return max(1, len(request.events) // _EVENTS)
     if isinstance(request, ResolveRequest):
         return max(1, len(request.semantic_ids) * request.page_size // _ROWS)
     return 1

@@ -71,6 +71,7 @@ def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixt
         "mismatch",
         "serve",
         "upsert",
+        "record",
         "delete",
         "fold",
         "info",

@@ -38,6 +38,7 @@ NAMES = (
     "mismatch",
     "serve",
     "upsert",
+    "record",
     "delete",
     "fold",
     "info",

@@ -31,7 +31,7 @@ from mmrec.generator.item_tokens import ItemTable
 from mmrec.generator.model import Generator
 from mmrec.recommender.artefact import CandidateConfig, ChannelConfigs, Parts
 from mmrec.recommender.candidate_filter import CandidateFilter
-from mmrec.recommender.live_events import LiveEvents
+from mmrec.recommender.live_events import LiveEvent, LiveEvents
 from mmrec.recommender.ranking_model import RankingModel
 from mmrec.recommender.recommendation import RecommendationPipeline
 from mmrec.semantic_ids.decode_index import build_decode_index
@@ -113,7 +113,7 @@ def _interactions(bought: Mapping[str, str]) -> Interactions:
 def ask(
     *requests: RecommendRequest | RankRequest,
     weights: Mapping[str, float] | None = None,
-    events: Iterable[tuple[str, int]] = (),
+    events: Iterable[LiveEvent] = (),
     candidates: CandidateConfig | None = None,
 ) -> list[object]:
     """The shop's replies, ranked by ``transitions`` alone where no weights are given.
@@ -121,7 +121,7 @@ def ask(
     Args:
         requests: Of any customers, all of one kind.
         weights: Of the channels.
-        events: User id and row of what customers took meanwhile.
+        events: What customers did meanwhile.
         candidates: How many items are ranked; None: all.
     """
     ranker = ranking_model(weights or {"transitions": 1.0}, candidates=candidates)

@@ -3,6 +3,7 @@
 import pytest
 
 import mmrec
+from mmrec.contract.events import UserEvent
 from mmrec.contract.items import Fallback, ItemInput
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from tests.contracts import assert_change_contract
@@ -96,9 +97,7 @@ def test_a_question_is_answered_from_one_state(own: mmrec.Recommender, monkeypat
 
 def test_events_of_new_items_count(own: mmrec.Recommender) -> None:
     own.upsert_items([lamp("one"), lamp("two")])
-    assert own.record_events([("someone", "p0001"), ("someone", "one"), ("someone", "two"), ("someone", "three")]) == [
-        "three"
-    ]
+    own.record_events([UserEvent(item_id, "view", "someone") for item_id in ("p0001", "one", "two", "three")])
     # A change keeps what came in before it.
     for items, new in ((62, "four"), (63, "five")):
         graphs = own.snapshot().live.transitions(items)

@@ -16,6 +16,7 @@ import torch
 import mmrec
 from mmrec.bundle import open_bundle
 from mmrec.contract.conversation import ConverseRequest
+from mmrec.contract.events import UserEvent
 from mmrec.contract.items import ItemInput, ItemRecord, Versions
 from mmrec.contract.requests import (
     DuplicatesRequest,
@@ -290,7 +291,9 @@ def test_a_snapshot_goes_on_answering_what_it_did(rewriting: Rewriting, kind: st
     before = QUESTIONS[kind](held, [requests[kind]])[0]
     for _ in range(3):
         rewriting.rewrite()
-    rewriting.own.record_events([("someone", REWRITTEN), ("", rewriting.other)])
+    rewriting.own.record_events(
+        [UserEvent(REWRITTEN, "view", "someone"), UserEvent(rewriting.other, "view", session_id="visit")]
+    )
     rewriting.own.delete_items([rewriting.other])
     after = QUESTIONS[kind](held, [requests[kind]])[0]
     if kind == "embed-user":

@@ -9,6 +9,7 @@ from mmrec.contract.items import Fallback, FilterMode
 from mmrec.contract.replies import Recommendations
 from mmrec.contract.requests import Promotion, RecommendRequest
 from mmrec.errors import InvalidArgumentError
+from mmrec.recommender.live_events import LiveEvent
 from mmrec.recommender.ranking_model import CHANNELS
 from tests.recommender.small_shop import CATALOGUE, IDS, ask, recommended
 
@@ -116,7 +117,9 @@ def test_ids_that_the_catalogue_lacks_are_named_once_in_the_order_of_the_request
 
 
 def test_events_that_came_meanwhile_are_histories_and_transitions() -> None:
-    named, anonymous = ask(RecommendRequest(user_id="u", k=3), RecommendRequest(("a",)), events=[("u", 0), ("u", 7)])
+    named, anonymous = ask(
+        RecommendRequest(user_id="u", k=3), RecommendRequest(("a",)), events=[LiveEvent("u", "a"), LiveEvent("u", "h")]
+    )
     assert isinstance(named, Recommendations)
     assert isinstance(anonymous, Recommendations)
     # u took a and then h, which nothing follows.
@@ -125,7 +128,7 @@ def test_events_that_came_meanwhile_are_histories_and_transitions() -> None:
 
 
 def test_what_a_request_names_comes_after_the_stored_history() -> None:
-    (found,) = ask(RecommendRequest(("a",), user_id="u", k=3), events=[("u", 1)])
+    (found,) = ask(RecommendRequest(("a",), user_id="u", k=3), events=[LiveEvent("u", "b")])
     assert isinstance(found, Recommendations)
     assert (ids(found), scores(found)) == ("fcd", [8.0, 7.5, 7.0])
 

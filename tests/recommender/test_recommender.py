@@ -12,6 +12,7 @@ import pytest
 import mmrec
 from mmrec.bundle import open_bundle
 from mmrec.contract.engine import Stop, never
+from mmrec.contract.events import UserEvent
 from mmrec.contract.items import Fallback, ItemFailure, ItemInput
 from mmrec.contract.replies import ItemEmbedding
 from mmrec.contract.requests import RecommendRequest
@@ -89,8 +90,9 @@ def test_shares_of_an_explanation_add_up_to_the_score(recommender: mmrec.Recomme
 def test_events_that_come_in_change_history_and_counts_at_once(own: mmrec.Recommender, item_ids: list[str]) -> None:
     ids = item_ids
     before = own.recommend([ids[0]], k=60)
-    missing = own.record_events([("newcomer", ids[0]), ("newcomer", "ghost"), ("newcomer", ids[1]), ("", ids[2])])
-    assert missing == ["ghost"]
+    seen = [UserEvent(item_id, "view", "newcomer") for item_id in (ids[0], "ghost", ids[1])]
+    done = own.record_events([*seen, UserEvent(ids[2], "view", session_id="visit")])
+    assert [entry.error for entry in done.entries] == [None] * 4
     after = own.recommend([ids[0]], k=60)
     now = own.snapshot()
     graphs = now.live.transitions(60)

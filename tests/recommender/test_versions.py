@@ -13,6 +13,7 @@ import torch
 import mmrec
 from mmrec.bundle import BundleWriter, open_bundle
 from mmrec.catalogue.segments import Segmented
+from mmrec.contract.events import UserEvent
 from mmrec.contract.items import ItemInput
 from mmrec.contract.replies import Recommendations
 from mmrec.contract.requests import RecommendRequest
@@ -172,7 +173,8 @@ def test_another_version_takes_the_place_of_the_one_being_served(
     own: mmrec.Recommender, root: Path, picture: bytes
 ) -> None:
     ids = list(ITEM_IDS)
-    own.record_events([("someone", ids[0]), ("someone", ids[2]), ("", ids[1]), ("someone", ids[3])])
+    own.record_events([UserEvent(ids[row], "view", "someone") for row in (0, 2, 3)])
+    own.record_events([UserEvent(ids[1], "view", session_id="visit")])
     writer = own.load_current()
     changed(writer, picture)
     published(writer, root, "c+5")
@@ -185,12 +187,12 @@ def test_another_version_takes_the_place_of_the_one_being_served(
     assert own.items([ids[2]]).missing_ids == (ids[2],)
     # What was recorded went over, the item that is gone included.
     live = own.snapshot().live
-    assert live.history("someone").tolist() == [0, 2, 3]
-    graphs = live.transitions(own.info().items + 1)
+    assert live.of("someone", own.snapshot().parts.catalogue).taken_T.tolist() == [0, 2, 3]
+    graphs = live.transitions(own.snapshot().parts.catalogue)
     assert graphs is not None
     counts = graphs[0]
     assert counts.popularity_C[1] == before.parts.transitions.popularity_C[1] + 1
-    assert own.record_events([("someone", "new-1")]) == []
+    assert own.record_events([UserEvent("new-1", "view", "someone")]).refused == ()
     # Changes go on from there.
     assert own.upsert_items([lamp("new-9")]).versions.catalogue.startswith("c+5+")
 

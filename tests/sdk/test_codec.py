@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.conversation import Constraint, ConversationState, ConversationTurn, ConverseRequest
+from mmrec.contract.events import EventResults, RecordEventsRequest, UserEvent
 from mmrec.contract.items import (
     ITEM_FIELDS,
     ChannelShare,
@@ -237,6 +239,19 @@ masks = st.lists(st.sampled_from(["title", "image", "attributes.a b", "attribute
 upsert_batches = st.builds(
     UpsertRequest, st.lists(inputs, max_size=3).map(tuple), words, st.booleans(), st.booleans(), masks
 )
+events = st.builds(
+    UserEvent,
+    new_ids.filter(bool),
+    new_ids.filter(bool),
+    new_ids.map(lambda w: w + "x"),
+    new_ids,
+    new_ids,
+    st.none() | st.integers(-(10**9), 4 * 10**9).map(lambda s: s + 0.25),
+    st.none() | numbers.filter(math.isfinite),
+    st.none() | numbers.filter(math.isfinite),
+    ids,
+    st.none() | st.integers(0, 2**31 - 1),
+)
 change_results = st.builds(ChangeResults, st.lists(st.builds(ChangeEntry, ids), max_size=3).map(tuple), versions, words)
 
 constraints = st.builds(Constraint, ids, words.map(lambda w: w + "x"), words, shares_of_one, st.booleans())
@@ -313,6 +328,10 @@ SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
     "/mmrec.v1.ItemService/UpsertItems": (upsert_batches, change_results),
     "/mmrec.v1.ItemService/StreamUpsertItems": (upsert_batches, change_results),
     "/mmrec.v1.ItemService/DeleteItems": (st.builds(DeleteRequest, id_lists, words, st.booleans()), change_results),
+    "/mmrec.v1.RecommendationService/RecordEvents": (
+        st.builds(RecordEventsRequest, st.lists(events, max_size=4).map(tuple), words, st.booleans()),
+        st.builds(EventResults, st.lists(st.builds(ChangeEntry, ids), max_size=3).map(tuple), words),
+    ),
     "/mmrec.v1.SystemService/GetServiceInfo": (
         st.builds(ServiceInfoRequest),
         st.builds(

@@ -13,6 +13,7 @@ import pytest
 import mmrec
 from mmrec.bundle import open_bundle
 from mmrec.cli import main
+from mmrec.contract.events import UserEvent
 from mmrec.data.dataset import read_dataset
 from mmrec.data.summary import DatasetSummary, TableSummary
 from mmrec.data.writing import write_table
@@ -107,7 +108,7 @@ def test_what_a_customer_sent_back_does_not_come_back(fitted: FitResult) -> None
     assert set(recommender.recommend(user_id="stranger", k=8).item_ids) == everything - {"i7"}
     assert set(recommender.recommend(user_id="u2", k=8).item_ids) == {"i0", "i1", "i6", "i7"}
     # Taken again, it is no longer ruled out.
-    assert recommender.record_events([("u0", "i5")]) == []
+    assert recommender.record_events([UserEvent("i5", "purchase", "u0")]).refused == ()
     assert set(recommender.recommend(user_id="u0", k=8, include_seen=True).item_ids) == everything - {"i6"}
 
 

@@ -1,0 +1,96 @@
+"""A dataset folder with events that a service has recorded since: what a fit on them reads.
+
+Unit of work: one folder. Its items, pictures and settings are those of the dataset; its events are the dataset's,
+followed by the recorded ones. Knows nothing of stores.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmrec.contract.events import UserEvent
+from mmrec.data.feedback import takes
+from mmrec.data.table_files import find_table, table_files
+from mmrec.data.tables import read_table
+from mmrec.errors import InvalidDatasetError, NotFoundError
+
+_TEXT = pa.large_string()
+_BATCH = 1 << 16
+_VISIT = "visit:"
+"""Begins the user id of an anonymous visit."""
+
+
+def with_recorded_events(dataset: Path, events: Iterable[UserEvent], folder: Path) -> Path:
+    """Make a dataset folder of another one and of later events; an earlier folder of this name is replaced.
+
+    Impressions are left out. Events of an anonymous visit are those of a user of its own.
+
+    Args:
+        dataset: A dataset folder; its events, if it has any, need a `timestamp`.
+        events: Recorded events, in order, each with a time.
+        folder: Where it is made; its pictures are links to those of `dataset`.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        NotFoundError: there is no such dataset.
+        InvalidDatasetError: its events cannot be read, or have no times.
+    """
+    if not dataset.is_dir():
+        raise NotFoundError(f"the dataset {str(dataset)!r} does not exist; give a folder that holds items.*")
+    path, problem = find_table(dataset, "events")
+    if problem is not None:
+        raise InvalidDatasetError(f"the dataset {str(dataset)!r} cannot be used: {problem.message}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    own = {table.name for table in table_files(dataset, "events")}
+    for entry in dataset.iterdir():
+        if entry.name not in own:
+            (folder / entry.name).symlink_to(entry.resolve())
+    before = _events_of(dataset, path)
+    with pq.ParquetWriter(folder / "events.parquet", before.schema) as writer:
+        writer.write_table(before)
+        rows: list[dict[str, str]] = []
+        for event in events:
+            if takes(event.event_type) is not None:
+                rows.append(_row(event, before.schema.names))
+            if len(rows) >= _BATCH:
+                writer.write_table(pa.Table.from_pylist(rows, before.schema))
+                rows.clear()
+        writer.write_table(pa.Table.from_pylist(rows, before.schema))
+    return folder
+
+
+def _events_of(dataset: Path, path: Path | None) -> pa.Table:
+    """The dataset's own events as text, with every column that recorded ones have."""
+    columns = dict.fromkeys(("user_id", "item_id", "timestamp", "event_type", "rating"), pa.array([], _TEXT))
+    if path is not None:
+        table = read_table(path)
+        wrong = [one for one in table.problems if one.severity == "error"]
+        if wrong and not table.columns:
+            raise InvalidDatasetError(f"the events of {str(dataset)!r} cannot be read: {wrong[0].message}")
+        if "timestamp" not in table.columns:
+            raise InvalidDatasetError(
+                f"the events of {str(dataset)!r} have no column 'timestamp', so recorded events, which have times, "
+                "cannot follow them; add the times"
+            )
+        columns = dict.fromkeys(columns, pa.array([""] * table.rows, _TEXT))
+        columns |= {name: table.text(name).cast(_TEXT) for name in table.columns}
+    return pa.table(columns)
+
+
+def _row(event: UserEvent, names: Iterable[str]) -> dict[str, str]:
+    values = {
+        "user_id": event.user_id or _VISIT + event.session_id,
+        "item_id": event.item_id,
+        "timestamp": "" if event.time is None else f"{event.time:.6f}",
+        "event_type": event.event_type,
+        "rating": "" if event.rating is None else repr(event.rating),
+    }
+    return {name: values.get(name, "") for name in names}

@@ -1,0 +1,90 @@
+"""`mmrec record`, as a person calls it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mmrec.cli import main
+from mmrec.contract.events import UserEvent
+from mmrec_serving import BackgroundServer, ServerConfig
+from tests.fake_engine import FakeEngine
+
+
+def _run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    out, err = capsys.readouterr()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, out, err
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def server(engine: FakeEngine) -> Iterator[BackgroundServer]:
+    with BackgroundServer(lambda: engine, ServerConfig(port=0, changes_in_memory=True)) as running:
+        yield running
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "clicks.tsv"
+    rows = ["user_id\titem_id\tevent_type", "u\ta\tview", "u\tb\tcart", "\tc\tview", "v\ta\tdismiss", "v\tb\tview"]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def test_the_events_of_a_table_are_recorded_in_batches(
+    table: Path, server: BackgroundServer, engine: FakeEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["record", str(table), "--server", server.target, "--batch", "2", "--request-id", "monday"]
+    status, out, err = _run(arguments, capsys)
+    assert status == 0
+    assert "recording: 4 events in 3 batches, 1 refused" in err
+    assert (
+        "clicks.tsv:4: user_id and session_id are both empty; pass who did it, or an id of the anonymous visit" in err
+    )
+    assert [line.split() for line in out.splitlines() if "events" in line] == [
+        ["events", "recorded", "4"],
+        ["events", "refused", "1"],
+    ]
+    assert [(request.request_id, request.events) for request in engine.recorded] == [
+        ("monday-0", (UserEvent("a", "view", "u"), UserEvent("b", "cart", "u"))),
+        ("monday-1", (UserEvent("a", "dismiss", "v"),)),
+        ("monday-2", (UserEvent("b", "view", "v"),)),
+    ]
+
+
+def test_it_goes_on_after_batches_that_were_answered(
+    table: Path, server: BackgroundServer, engine: FakeEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["record", str(table), "--server", server.target, "--batch", "2", "--skip", "2", "--json", "-q"]
+    status, out, _ = _run(arguments, capsys)
+    assert status == 0
+    assert json.loads(out) == {"batches": 1, "done": 1, "refused": [], "validate_only": False}
+    assert [request.events for request in engine.recorded] == [(UserEvent("b", "view", "v"),)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["record", "{table}"], 2, "--server is not given"),
+        (["record", "{table}", "--server", "localhost:1", "--batch", "0"], 2, "--batch is 0"),
+        (["record", "{table}", "--server", "localhost:1", "--skip", "-1"], 2, "--skip is -1"),
+        (["record", "{table}.csv", "--server", "localhost:1"], 3, "there is no file"),
+        (["record", "{table}", "--server", "localhost:1", "--timeout", "2"], 5, "--skip 0"),
+    ],
+)
+def test_what_cannot_be_done_is_told(
+    arguments: list[str], status: int, message: str, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended, _, err = _run([argument.format(table=table) for argument in arguments], capsys)
+    assert ended == status, err
+    assert message in err
