@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -88,11 +88,11 @@ class EventRows:
 
 
 def _event(values: dict[str, str], time: float | None) -> UserEvent:
-    texts = {name: values.get(name, "") for name in _TEXTS}
-    numbers = {name: _number(values[name], name) for name in _NUMBERS if values.get(name)}
-    place = values.get("position", "") if texts["recommendation_id"] else ""
-    position = int(_number(place, "position")) if place else None
-    return UserEvent(**texts, **numbers, time=time, position=position)
+    fields: dict[str, Any] = {name: values.get(name, "") for name in _TEXTS}
+    fields |= {name: _number(values[name], name) for name in _NUMBERS if values.get(name)}
+    if fields["recommendation_id"] and values.get("position"):
+        fields["position"] = int(_number(values["position"], "position"))
+    return UserEvent(time=time, **fields)
 
 
 def _number(text: str, name: str) -> float:

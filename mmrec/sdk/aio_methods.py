@@ -440,5 +440,5 @@ class AsyncMethods(ABC):
             FailedPreconditionError: the server keeps no events.
             MmrecError: the call failed as a whole.
         """
-        request = RecordEventsRequest(user_events(events), **options)  # type: ignore[arg-type]
+        request = RecordEventsRequest(user_events(events), **options)
         return await self._call(rpcs.RECORD_EVENTS, request, timeout)

@@ -18,8 +18,8 @@ Items = Iterable[ItemInput | Mapping[str, object]]
 UpsertBatches = Iterable[Items]
 AsyncUpsertBatches = UpsertBatches | AsyncIterable[Items]
 
-Events = Iterable[UserEvent | Mapping[str, object]]
-"""Events, each a `UserEvent` or a mapping with its fields."""
+Events = Iterable[UserEvent | Mapping[str, object] | MmrecError]
+"""Events, each a `UserEvent`, a mapping with its fields, or the error of one that was refused already."""
 
 
 def item_inputs(items: Items) -> tuple[ItemInput | ItemFailure, ...]:
@@ -57,8 +57,8 @@ def _item_input(item: ItemInput | Mapping[str, object], where: str) -> ItemInput
         return ItemFailure(item_id if isinstance(item_id, str) else "", prefixed(err, where))
 
 
-def _user_event(event: UserEvent | Mapping[str, object], where: str) -> UserEvent | MmrecError:
-    if isinstance(event, UserEvent):
+def _user_event(event: UserEvent | Mapping[str, object] | MmrecError, where: str) -> UserEvent | MmrecError:
+    if isinstance(event, UserEvent | MmrecError):
         return event
     values = _fields_of(event, where, UserEvent, "an event", "leave others out")
     missing = [name for name in ("item_id", "event_type") if name not in values]

@@ -441,5 +441,5 @@ class Methods(ABC):
             FailedPreconditionError: the server keeps no events.
             MmrecError: the call failed as a whole.
         """
-        request = RecordEventsRequest(user_events(events), **options)  # type: ignore[arg-type]
+        request = RecordEventsRequest(user_events(events), **options)
         return self._call(rpcs.RECORD_EVENTS, request, timeout)

@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
+import mmrec
+from mmrec.bundle import open_bundle
 from mmrec.cli import main
 from mmrec.contract.events import UserEvent
+from mmrec.recommender.artefact import HOLDS_EVENTS
 from mmrec_serving import BackgroundServer, ServerConfig
+from mmrec_serving.event_log import SqliteEventStore, StoreFolder
+from tests.cli.test_full_disk import ITEMS
 from tests.fake_engine import FakeEngine
 
 
@@ -88,3 +93,25 @@ def test_what_cannot_be_done_is_told(
     ended, _, err = _run([argument.format(table=table) for argument in arguments], capsys)
     assert ended == status, err
     assert message in err
+
+
+def test_a_fit_reads_what_a_server_has_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, store, bundle = tmp_path / "shop", tmp_path / "store", tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "items.tsv").write_text(ITEMS, encoding="utf-8")
+    taken = [UserEvent(f"i{(user + n) % 12}", "view", f"u{user}", time=1e9 + n) for user in range(12) for n in range(6)]
+    with SqliteEventStore(StoreFolder(store)) as recording:
+        recording.record([*taken, UserEvent("i1", "impression", "u1")])
+        # While a server has the store open.
+        arguments = ["fit", str(folder), "--out", str(bundle), "--events-from", str(store), "--epochs", "1", "--quiet"]
+        status, _, err = _run([*arguments, "--device", "cpu"], capsys)
+    assert status == 0, err
+    opened = open_bundle(bundle)
+    assert opened.manifest.parameters[HOLDS_EVENTS] == 73
+    assert opened.manifest.name == "shop"
+    engine = mmrec.Recommender.load(bundle, device="cpu")
+    assert engine.info().users == 12
+    assert len(engine.recommend(user_id="u1", k=12).items) == 6
+    status, _, err = _run([*arguments, "--events-from", str(tmp_path / "none")], capsys)
+    assert status == 3
+    assert "none" in err

@@ -83,6 +83,7 @@ def test_the_front_door_opens_on_every_name() -> None:
         "DuplicateGroup",
         "DuplicateGroups",
         "EmbedResults",
+        "EventResults",
         "Evidence",
         "Explanation",
         "Explanations",
@@ -122,6 +123,7 @@ def test_the_front_door_opens_on_every_name() -> None:
         "TagResults",
         "Tls",
         "UserEmbedding",
+        "UserEvent",
         "Versions",
     ]
     assert [name for name in mmrec.__all__ if getattr(mmrec, name, None) is None] == []

@@ -99,8 +99,9 @@ def test_events_of_new_items_count(own: mmrec.Recommender) -> None:
     own.upsert_items([lamp("one"), lamp("two")])
     own.record_events([UserEvent(item_id, "view", "someone") for item_id in ("p0001", "one", "two", "three")])
     # A change keeps what came in before it.
-    for items, new in ((62, "four"), (63, "five")):
-        graphs = own.snapshot().live.transitions(items)
+    for new in ("four", "five"):
+        now = own.snapshot()
+        graphs = now.live.transitions(now.parts.catalogue)
         assert graphs is not None
         assert graphs[0].forward.toarray()[60, 61] == 1
         own.upsert_items([lamp(new)])

@@ -95,7 +95,7 @@ def test_events_that_come_in_change_history_and_counts_at_once(own: mmrec.Recomm
     assert [entry.error for entry in done.entries] == [None] * 4
     after = own.recommend([ids[0]], k=60)
     now = own.snapshot()
-    graphs = now.live.transitions(60)
+    graphs = now.live.transitions(now.parts.catalogue)
     assert graphs is not None
     # The second item came once after the first one, and each of the three was taken once.
     counts, fitted = graphs[0].forward.toarray(), now.parts.transitions.forward.toarray()

@@ -48,6 +48,7 @@ PUBLIC = [
     "rank",
     "recommend",
     "recommend_many",
+    "record_events",
     "resolve_semantic_ids",
     "search",
     "search_many",
