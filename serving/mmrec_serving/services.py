@@ -1,7 +1,7 @@
 """The services of the contract: from wire, to the scheduler, to wire.
 
-Unit of work: one call, or one message of a stream. The table of `mmrec.sdk.rpcs` describes each call; an RPC of the
-contract that is not in it answers UNIMPLEMENTED. Knows nothing about engines.
+Unit of work: one call, or one message of a stream. The table of `mmrec.sdk.rpcs` describes each call. Knows nothing
+about engines.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, closing
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import grpc
 import grpc.aio
 
-from mmrec.errors import InvalidArgumentError, NotImplementedYetError, ResourceExhaustedError, UnavailableError
+from mmrec.errors import InvalidArgumentError, ResourceExhaustedError, UnavailableError
 from mmrec.sdk.rpcs import RPCS, SERVICES, Method, Rpc
 from mmrec_serving.held_bytes import SMALL_BYTES, CallBytes, HeldBytes
 from mmrec_serving.interceptors import handler_like
@@ -94,17 +94,13 @@ def service_handlers(workers: Workers, draining: Callable[[], bool], max_bytes: 
 def _handler(
     method: Method, workers: Workers, draining: Callable[[], bool], arrivals: Arrivals, held: HeldBytes
 ) -> Any:
-    rpc = RPCS.get(method.path)
-
-    async def not_built(_: Any, context: Any) -> NoReturn:
-        raise NotImplementedYetError(f"{method.path} is not implemented in this version; see its comment in the protos")
+    rpc = RPCS[method.path]
 
     def check_running() -> None:
         if draining():
             raise UnavailableError("the server is stopping; try another one", retry_after_s=1.0)
 
     async def built(_: Any, context: Any) -> bytes:
-        assert rpc is not None
         check_running()
         own = held.call()
         # When the reply was read, or the client has gone.
@@ -116,7 +112,6 @@ def _handler(
         return reply
 
     async def streamed(messages: Any, context: Any) -> None:
-        assert rpc is not None
         # The next message is read when this one is answered: gRPC's flow control slows a fast client down.
         async for data in messages:
             check_running()
@@ -128,7 +123,7 @@ def _handler(
                         own.take(reply)
                         await context.write(reply)
 
-    behaviour = not_built if rpc is None else streamed if method.client_streaming else built
+    behaviour = streamed if method.client_streaming else built
     # A call that is refused before its request is read costs no memory; so every request is read here.
     return handler_like(behaviour, True, method.server_streaming)
 
