@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from mmrec.contract.changes import DeleteRequest, UpsertRequest  # noqa: E402
 from mmrec.contract.conversation import ConverseRequest  # noqa: E402
-from mmrec.contract.events import RecordEventsRequest  # noqa: E402
+from mmrec.contract.events import ListEventsRequest, RecordEventsRequest  # noqa: E402
 from mmrec.contract.requests import (  # noqa: E402
     DuplicatesRequest,
     EmbedRequest,
@@ -92,6 +92,7 @@ OPTIONS = {
     "UpsertOptions": Options(UpsertRequest, ("items",)),
     "DeleteOptions": Options(DeleteRequest, ("item_ids",)),
     "RecordEventsOptions": Options(RecordEventsRequest, ("events",)),
+    "ListEventsOptions": Options(ListEventsRequest, ("user_id",)),
 }
 HEAD = '''"""Keyword arguments of the SDK's methods, one TypedDict per request.
 

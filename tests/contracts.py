@@ -82,6 +82,7 @@ class Calls(Protocol):
     resolve_semantic_ids: Callable[..., ResolvedPaths]
     upsert_items: Callable[..., ChangeResults]
     delete_items: Callable[..., ChangeResults]
+    list_events: Callable[..., Any]
     info: Callable[..., Any]
 
 
@@ -947,6 +948,11 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.delete_items([7]),
         lambda c: c.delete_items([first], request_id="x" * 129),
         lambda c: c.delete_items([first], validate_only=None),
+        lambda c: c.list_events("nobody"),
+        lambda c: c.list_events(""),
+        lambda c: c.list_events(7),
+        lambda c: c.list_events("nobody", page_size=-1),
+        lambda c: c.list_events("nobody", page_token="not one of ours"),
         lambda c: c.info(),
     ]
 

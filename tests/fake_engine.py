@@ -26,7 +26,7 @@ from mmrec.catalogue.change_applier import ChangeApplier, EncodeResult, MemoryLo
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.conversation import ConversationState, ConversationTurn, ConverseRequest
 from mmrec.contract.engine import Recommend
-from mmrec.contract.events import EventResults, RecordEventsRequest
+from mmrec.contract.events import EventPage, EventResults, ListEventsRequest, RecordEventsRequest
 from mmrec.contract.items import (
     ChannelShare,
     Evidence,
@@ -86,6 +86,7 @@ from mmrec.contract.requests import (
 )
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
 from mmrec.filters.filter import CatalogueFilter
+from mmrec.recommender.event_memory import EventMemory
 from mmrec.recommender.page_tokens import ReturnedItems, last_id, page_by_id, page_by_rank
 from mmrec.recommender.partial_update import replaced_record
 from mmrec.sdk.engine_methods import EngineMethods
@@ -108,6 +109,7 @@ class FakeEngine(EngineMethods):
     def __init__(self) -> None:
         self.asked: list[tuple[str, int]] = []
         self.recorded: list[RecordEventsRequest] = []
+        self.memory = EventMemory()
         self.threads: set[int] = set()
         self.entered = threading.Event()
         self.release = threading.Event()
@@ -238,7 +240,13 @@ class FakeEngine(EngineMethods):
     def record_events_many(self, requests: Sequence[RecordEventsRequest]) -> list[EventResults | MmrecError]:
         self._note("record-events", len(requests))
         self.recorded += requests
+        for request in requests:
+            self.memory.record(() if request.validate_only else request.identified())
         return [request.results() for request in requests]
+
+    def list_events_many(self, requests: Sequence[ListEventsRequest]) -> list[EventPage | MmrecError]:
+        self._note("list-events", len(requests))
+        return [_answered(self.memory.page, request) for request in requests]
 
     def info(self) -> ServiceInfo:
         return ServiceInfo("fake", self.versions, len(self.records), 1, 2, (1,), 3, 256, "cpu", "fake")

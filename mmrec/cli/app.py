@@ -28,6 +28,7 @@ from mmrec.cli.duplicates import duplicates
 from mmrec.cli.embed import embed
 from mmrec.cli.embed_user import embed_user
 from mmrec.cli.evaluate import evaluate
+from mmrec.cli.events import events
 from mmrec.cli.exit_codes import EXIT_CODES
 from mmrec.cli.explain import explain
 from mmrec.cli.fetch import fetch
@@ -100,6 +101,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serve,
     "upsert": upsert,
     "record": record,
+    "events": events,
     "delete": delete,
     "fold": fold,
     "info": info,

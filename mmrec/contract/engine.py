@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.conversation import ConversationTurn, ConverseRequest
-from mmrec.contract.events import EventResults, RecordEventsRequest
+from mmrec.contract.events import EventPage, EventResults, ListEventsRequest, RecordEventsRequest
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
@@ -218,6 +218,10 @@ class Engine(Questions, Protocol):
 
     def record_events_many(self, requests: Sequence[RecordEventsRequest]) -> list[EventResults | MmrecError]:
         """Record events of customers, which later answers use: several requests, in order."""
+        ...
+
+    def list_events_many(self, requests: Sequence[ListEventsRequest]) -> list[EventPage | MmrecError]:
+        """Pages of the recorded events of customers."""
         ...
 
     def snapshot(self) -> Questions:

@@ -10,10 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from mmrec.contract.changes import ChangeEntry, ValidateOnly
+from mmrec.contract.requests import PageSize
 from mmrec.contract.rules import (
+    DEFAULT_PAGE,
     MAX_BATCH,
     MAX_INT32,
     MAX_REQUEST_ID_CHARS,
+    PAGE_TOKEN,
     TIME,
     Checked,
     Doc,
@@ -133,3 +136,32 @@ class RecordEventsRequest(Checked):
                 entries.append(ChangeEntry(event.event_id, (errors or {}).get(place)))
                 place += 1
         return EventResults(tuple(entries), self.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ListEventsRequest(Checked):
+    """A page of the recorded events of a customer, the one that was recorded last first.
+
+    Events may come in between pages: each that was there at the first page, and is not deleted, is on exactly one.
+    """
+
+    user_id: Annotated[str, Id(empty="pass the id of the customer"), Doc("The customer.")]
+    page_size: PageSize = DEFAULT_PAGE
+    page_token: Annotated[
+        str,
+        PAGE_TOKEN,
+        Doc("`next_page_token` of the previous page, also when events were recorded since; empty for the first page."),
+    ] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Some recorded events of a customer.
+
+    Attributes:
+        events: The events of this page, the one that was recorded last first; each has its time.
+        next_page_token: Pass it to get the next page; empty for the last page.
+    """
+
+    events: tuple[UserEvent, ...]
+    next_page_token: str = ""

@@ -17,7 +17,7 @@ import pyarrow as pa
 from mmrec.bundle import Bundle, BundleWriter, FileEntry, open_bundle
 from mmrec.catalogue.change_applier import ChangeApplier, EncodeResult, MemoryLog
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
-from mmrec.contract.events import EventResults, RecordEventsRequest, UserEvent
+from mmrec.contract.events import EventPage, EventResults, ListEventsRequest, RecordEventsRequest, UserEvent
 from mmrec.contract.items import ItemInput, Versions
 from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import ServiceInfo
@@ -35,6 +35,7 @@ from mmrec.recommender.artefact import (
 from mmrec.recommender.catalogue_update import check_change, check_changeable, ready_to_change
 from mmrec.recommender.encoded_item_bytes import encoder_version, pack_items, unpack_items
 from mmrec.recommender.encoded_items import EncodedItems, encode_items, no_items, thumbnail_ahead
+from mmrec.recommender.event_memory import EventMemory
 from mmrec.recommender.live_events import LiveEvents, live_events
 from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.partial_update import encode_fields
@@ -54,9 +55,6 @@ from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.sdk.engine_methods import EngineMethods
 from mmrec_encoders.item_encoder import DecodedAhead, ItemEncoder
 from mmrec_encoders.item_encoder_files import load_item_encoder
-
-MAX_EVENT_IDS = 100_000
-"""Ids of recorded events that protect against recording the same twice."""
 
 
 class Recommender(SnapshotAnswers, EngineMethods):
@@ -96,7 +94,7 @@ class Recommender(SnapshotAnswers, EngineMethods):
         self._changing = threading.RLock()
         self._following = threading.RLock()
         self._changes = 0
-        self._event_ids: dict[str, None] = {}
+        self._recorded = EventMemory()
         self._applier: ChangeApplier[EncodedItems] = ChangeApplier(self, MemoryLog(self), self._changing)
         self._version: tuple[ItemEncoder, str] | None = None
 
@@ -230,17 +228,13 @@ class Recommender(SnapshotAnswers, EngineMethods):
         if request.validate_only:
             return request.results()
         with self._following:
-            new = []
-            for event in request.identified():
-                if not event.event_id:
-                    new.append(event)
-                elif event.event_id not in self._event_ids:
-                    self._event_ids[event.event_id] = None
-                    new.append(event)
-            for event_id in list(self._event_ids)[: max(0, len(self._event_ids) - MAX_EVENT_IDS)]:
-                del self._event_ids[event_id]
-            self.add_events((0, event) for event in new)
+            self.add_events((0, event) for event in self._recorded.record(request.identified()))
         return request.results()
+
+    def list_events_many(self, requests: Sequence[ListEventsRequest]) -> list[EventPage | MmrecError]:
+        """Pages of the events that `record_events` was given, of one customer each."""
+        with self._following:
+            return [outcome(self._recorded.page, request) for request in requests]
 
     def add_events(self, events: Iterable[tuple[int, UserEvent]], *, count: bool = True) -> None:
         """Use events that are recorded elsewhere; safe to call while requests are answered.

@@ -2,13 +2,15 @@
 
 Unit of work: one token. It holds what earlier pages returned, so it works for the same request on a catalogue that has
 changed meanwhile, after a restart, on another version of the bundle and on another server; each page is made from the
-current catalogue. Two kinds of lists are paged differently:
+current catalogue. Three kinds of lists are paged differently:
 
 - A list ordered by item id continues after the last id (`last_id`, `page_by_id`): every item that stays in the list is
   returned exactly once, and none twice.
 - A ranked list, whose order may change between pages, continues with the best entries that were not returned yet
   (`ReturnedItems`, `page_by_rank`), with the same guarantee. Its token grows by 8 characters per item returned, so such
   a list ends after some 125,000 items (`MAX_TOKEN_CHARS`) with an error that says so.
+- A list of recorded events, whose numbers rise, goes on below the last number (`last_number`, `page_by_number`): an
+  event that comes in between is on none of the pages that follow.
 
 A token is opaque to clients; the token of another request is refused. Knows nothing about how lists are made.
 """
@@ -26,6 +28,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from mmrec.errors import InvalidArgumentError
 
 T = TypeVar("T")
+
+_NUMBER_BYTES = 8
+_END = 2**62
+"""No number of an event is as high."""
 
 _PAGING = {"page_token", "k", "page_size"}
 _SEAL_BYTES = 12
@@ -117,6 +123,26 @@ def last_id(request: Any) -> str:
 def page_by_id(request: Any, entries: Sequence[T], more: bool, id_of: Callable[[T], str]) -> Page[T]:
     """A page of a list ordered by id; `more` says whether entries follow it."""
     return Page(entries, _token(request, id_of(entries[-1]).encode("utf-8", "surrogatepass")) if more else "")
+
+
+def last_number(request: Any) -> int | None:
+    """The number below which the next page of a list by number begins, 1 or more; None: at the beginning.
+
+    Raises:
+        InvalidArgumentError: as for `ReturnedItems`.
+    """
+    held = _held(request)
+    if not held:
+        return None
+    number = int.from_bytes(held, "big")
+    if len(held) != _NUMBER_BYTES or not 0 < number < _END:
+        raise _foreign(request)
+    return number
+
+
+def page_by_number(request: Any, entries: Sequence[T], more: bool, number_of: Callable[[T], int]) -> Page[T]:
+    """A page of a list ordered by number, the highest first; `more` says whether entries follow it."""
+    return Page(entries, _token(request, number_of(entries[-1]).to_bytes(_NUMBER_BYTES, "big")) if more else "")
 
 
 def _mark(item_id: str) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar, Unpack
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
-from mmrec.contract.events import EventResults, RecordEventsRequest
+from mmrec.contract.events import EventPage, EventResults, ListEventsRequest, RecordEventsRequest
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
@@ -443,3 +443,21 @@ class Methods(ABC):
         """
         request = RecordEventsRequest(user_events(events), **options)
         return self._call(rpcs.RECORD_EVENTS, request, timeout)
+
+    def list_events(
+        self, user_id: str, *, timeout: float | None = None, **options: Unpack[keywords.ListEventsOptions]
+    ) -> EventPage:
+        """A page of the recorded events of a customer, the one that was recorded last first.
+
+        Events may come in between pages; what a dataset has of the customer is not among them.
+
+        Args:
+            user_id: The customer.
+            timeout: Timeout in seconds.
+            options: The other fields of `ListEventsRequest`.
+
+        Raises:
+            FailedPreconditionError: the server keeps no events.
+            MmrecError: another of the classes of `mmrec.errors`.
+        """
+        return self._call(rpcs.LIST_EVENTS, ListEventsRequest(user_id, **options), timeout)

@@ -395,3 +395,16 @@ class RecordEventsOptions(TypedDict, total=False):
 
     request_id: str
     validate_only: bool
+
+
+class ListEventsOptions(TypedDict, total=False):
+    """Fields of `ListEventsRequest`.
+
+    Attributes:
+        page_size: Items per page; 0 means 100, more than 1,000 is coerced to it. [100]
+        page_token: `next_page_token` of the previous page, also when events were recorded since; empty for the first
+            page.
+    """
+
+    page_size: int
+    page_token: str

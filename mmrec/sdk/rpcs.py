@@ -19,7 +19,7 @@ from google.protobuf.message_factory import GetMessageClass
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.conversation import ConversationTurn, ConverseRequest
 from mmrec.contract.engine import Engine, Questions, wording_of
-from mmrec.contract.events import EventResults, RecordEventsRequest
+from mmrec.contract.events import EventPage, EventResults, ListEventsRequest, RecordEventsRequest
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
@@ -368,6 +368,12 @@ RECORD_EVENTS: Rpc[RecordEventsRequest, EventResults] = Rpc(
     join=join_events,
     rejoin=merge_event_failures,
 )
+LIST_EVENTS: Rpc[ListEventsRequest, EventPage] = Rpc(
+    path="/mmrec.v1.RecommendationService/ListEvents",
+    kind="list-events",
+    request=ListEventsRequest,
+    reply=EventPage,
+)
 GET_SERVICE_INFO: Rpc[ServiceInfoRequest, ServiceInfo] = Rpc(
     path="/mmrec.v1.SystemService/GetServiceInfo",
     kind="info",
@@ -399,6 +405,7 @@ _IMPLEMENTED: tuple[Rpc[Any, Any], ...] = (
     STREAM_UPSERT_ITEMS,
     DELETE_ITEMS,
     RECORD_EVENTS,
+    LIST_EVENTS,
     GET_SERVICE_INFO,
 )
 RPCS: Mapping[str, Rpc[Any, Any]] = {rpc.path: rpc for rpc in _IMPLEMENTED}
@@ -433,5 +440,6 @@ ENGINE_CALLS: Mapping[str, Callable[[Engine, list[Any]], list[Any]]] = {
     "upsert": lambda engine, requests: engine.upsert_many(requests),
     "delete": lambda engine, requests: engine.delete_many(requests),
     "record-events": lambda engine, requests: engine.record_events_many(requests),
+    "list-events": lambda engine, requests: engine.list_events_many(requests),
 }
 """The engine's method for each kind of request, including changes and events."""

@@ -365,3 +365,21 @@ class RecordEventsResponse(_message.Message):
     results: _containers.RepeatedCompositeFieldContainer[_common_pb2.EntryStatus]
     request_id: str
     def __init__(self, results: _Optional[_Iterable[_Union[_common_pb2.EntryStatus, _Mapping]]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class ListEventsRequest(_message.Message):
+    __slots__ = ("user_id", "page_size", "page_token")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, user_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListEventsResponse(_message.Message):
+    __slots__ = ("events", "next_page_token")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[UserEvent]
+    next_page_token: str
+    def __init__(self, events: _Optional[_Iterable[_Union[UserEvent, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

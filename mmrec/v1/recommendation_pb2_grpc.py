@@ -75,6 +75,11 @@ class RecommendationServiceStub(object):
                 request_serializer=mmrec_dot_v1_dot_recommendation__pb2.RecordEventsRequest.SerializeToString,
                 response_deserializer=mmrec_dot_v1_dot_recommendation__pb2.RecordEventsResponse.FromString,
                 _registered_method=True)
+        self.ListEvents = channel.unary_unary(
+                '/mmrec.v1.RecommendationService/ListEvents',
+                request_serializer=mmrec_dot_v1_dot_recommendation__pb2.ListEventsRequest.SerializeToString,
+                response_deserializer=mmrec_dot_v1_dot_recommendation__pb2.ListEventsResponse.FromString,
+                _registered_method=True)
 
 
 class RecommendationServiceServicer(object):
@@ -141,6 +146,14 @@ class RecommendationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListEvents(self, request, context):
+        """Lists the recorded events of a customer, newest first: what was recorded and not deleted, fitted on or not. What a
+        dataset has of the customer is not among them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecommendationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -183,6 +196,11 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.RecordEvents,
                     request_deserializer=mmrec_dot_v1_dot_recommendation__pb2.RecordEventsRequest.FromString,
                     response_serializer=mmrec_dot_v1_dot_recommendation__pb2.RecordEventsResponse.SerializeToString,
+            ),
+            'ListEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEvents,
+                    request_deserializer=mmrec_dot_v1_dot_recommendation__pb2.ListEventsRequest.FromString,
+                    response_serializer=mmrec_dot_v1_dot_recommendation__pb2.ListEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -402,6 +420,33 @@ class RecommendationService(object):
             '/mmrec.v1.RecommendationService/RecordEvents',
             mmrec_dot_v1_dot_recommendation__pb2.RecordEventsRequest.SerializeToString,
             mmrec_dot_v1_dot_recommendation__pb2.RecordEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mmrec.v1.RecommendationService/ListEvents',
+            mmrec_dot_v1_dot_recommendation__pb2.ListEventsRequest.SerializeToString,
+            mmrec_dot_v1_dot_recommendation__pb2.ListEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

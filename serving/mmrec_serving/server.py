@@ -37,6 +37,7 @@ from mmrec.sdk.rpcs import (
     CONVERSE,
     DELETE_ITEMS,
     ENGINE_CALLS,
+    LIST_EVENTS,
     QUESTIONS,
     RECOMMEND,
     RECORD_EVENTS,
@@ -63,8 +64,8 @@ _log = logging.getLogger(__name__)
 CHANGES = (UPSERT_ITEMS.kind, DELETE_ITEMS.kind)
 """Kinds of work that change the catalogue."""
 
-EVENTS = (RECORD_EVENTS.kind,)
-"""Kinds of work that record events."""
+EVENTS = (RECORD_EVENTS.kind, LIST_EVENTS.kind)
+"""Kinds of work that the store of events does."""
 
 LANGUAGE = (CONVERSE.kind,)
 """Kinds of work with sentences, which have a thread and a queue of their own: they must not hold up the others."""

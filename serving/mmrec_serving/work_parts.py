@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from mmrec.contract.changes import UpsertRequest
-from mmrec.contract.events import RecordEventsRequest
+from mmrec.contract.events import ListEventsRequest, RecordEventsRequest
 from mmrec.contract.items import ItemFailure, ItemInput, Versions
 from mmrec.contract.replies import EmbedResults, TagResults
 from mmrec.contract.requests import (
@@ -95,7 +95,7 @@ def weight_of(request: Any) -> int:
         return _recommend_weight(request.customer, len(request.item_ids))
     if isinstance(request, RatingRequest):
         return max(1, len(request.history) // _ROWS)
-    if isinstance(request, ListItemsRequest):
+    if isinstance(request, ListItemsRequest | ListEventsRequest):
         return max(1, request.page_size // _ROWS)
     if isinstance(request, RecordEventsRequest):
         return max(1, len(request.events) // _EVENTS)

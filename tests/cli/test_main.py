@@ -72,6 +72,7 @@ def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixt
         "serve",
         "upsert",
         "record",
+        "events",
         "delete",
         "fold",
         "info",

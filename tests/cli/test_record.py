@@ -1,4 +1,4 @@
-"""`mmrec record`, as a person calls it."""
+"""`mmrec record` and `mmrec events`, as a person calls them."""
 
 from __future__ import annotations
 
@@ -115,3 +115,20 @@ def test_a_fit_reads_what_a_server_has_recorded(tmp_path: Path, capsys: pytest.C
     status, _, err = _run([*arguments, "--events-from", str(tmp_path / "none")], capsys)
     assert status == 3
     assert "none" in err
+
+
+def test_what_was_recorded_is_listed(server: BackgroundServer, capsys: pytest.CaptureFixture[str]) -> None:
+    bought = UserEvent("b", "purchase", "u", event_id="e2", time=86_400.0, rating=4.5)
+    with mmrec.Client(server.target) as client:
+        client.record_events([UserEvent("a", "view", "u", time=0.0), bought])
+    arguments = ["events", "--user", "u", "--server", server.target]
+    status, out, err = _run([*arguments, "--k", "1"], capsys)
+    assert status == 0
+    assert out.splitlines()[-1].split() == ["1970-01-02", "00:00:00+00:00", "purchase", "b", "4.5", "e2"]
+    token = err.partition("there are more: --page-token ")[2].strip()
+    status, out, _ = _run([*arguments, "--page-token", token, "--json"], capsys)
+    found = json.loads(out)
+    assert [(event["item_id"], event["time"]) for event in found["events"]] == [("a", 0.0)]
+    assert found["next_page_token"] == ""
+    status, _, err = _run(["events", "--server", server.target], capsys)
+    assert (status, "user_id is empty; pass the id of the customer" in err) == (2, True)

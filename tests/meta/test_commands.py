@@ -39,6 +39,7 @@ NAMES = (
     "serve",
     "upsert",
     "record",
+    "events",
     "delete",
     "fold",
     "info",

@@ -83,6 +83,7 @@ def test_the_front_door_opens_on_every_name() -> None:
         "DuplicateGroup",
         "DuplicateGroups",
         "EmbedResults",
+        "EventPage",
         "EventResults",
         "Evidence",
         "Explanation",

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmrec.contract.events import ListEventsRequest
 from mmrec.contract.requests import DuplicatesRequest, ListItemsRequest, MismatchRequest, SearchRequest
 from mmrec.errors import InvalidArgumentError
-from mmrec.recommender.page_tokens import ReturnedItems, last_id, page_by_id, page_by_rank
+from mmrec.recommender.page_tokens import ReturnedItems, last_id, last_number, page_by_id, page_by_number, page_by_rank
 
 REQUEST = SearchRequest("red shoes", image=b"picture", k=3, filter="a = 1")
 
@@ -56,6 +57,21 @@ def test_a_list_by_id_goes_on_after_the_last_id(lists: list[list[str]], size: in
         request = replace(request, page_token=page.next_page_token)
     assert seen == sorted(set(seen))
     assert set.intersection(*map(set, lists[:pages])) <= set(seen)
+
+
+def test_a_list_by_number_goes_on_below_the_last_number_whatever_comes_in() -> None:
+    request = ListEventsRequest("u", page_size=2)
+    assert last_number(request) is None
+    page = page_by_number(request, [7, 5], True, int)
+    following = replace(request, page_token=page.next_page_token, page_size=3)
+    assert last_number(following) == 5
+    assert page_by_number(following, [2], False, int).next_page_token == ""
+    with pytest.raises(InvalidArgumentError, match="of another request"):
+        last_number(replace(following, user_id="v"))
+    # The token of a list by id has the right length, and no number of an event.
+    made = page_by_id(request, ["\uffff\uffffab"], True, str).next_page_token
+    with pytest.raises(InvalidArgumentError, match="of another request"):
+        last_number(replace(request, page_token=made))
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ PUBLIC = [
     "explain",
     "info",
     "items",
+    "list_events",
     "list_items",
     "mismatches",
     "predict_ratings",

@@ -148,6 +148,11 @@ def test_without_a_store_no_event_is_taken(demo_server: str) -> None:
         pytest.raises(FailedPreconditionError, match="keeps no events; start it with a folder for them"),
     ):
         client.record_events(views("u", "p0001"))
+    with (
+        mmrec.Client(demo_server, timeout=60) as client,
+        pytest.raises(FailedPreconditionError, match="keeps no events; start it with a folder for them"),
+    ):
+        client.list_events("u")
 
 
 def test_a_server_for_tests_keeps_events_in_memory(demo_bundle: Path) -> None:
@@ -158,3 +163,38 @@ def test_a_server_for_tests_keeps_events_in_memory(demo_bundle: Path) -> None:
     ):
         client.record_events(views("u", "p0001"))
         assert "p0001" not in client.recommend(user_id="u", k=60).item_ids
+
+
+# --- what is known of a customer ------------------------------------------------------------------------------------
+
+
+def test_pages_of_a_customers_events_stay_right_while_events_come_in(client: mmrec.Client) -> None:
+    rated = UserEvent("p0004", "purchase", "u", "visit", "e4", 400.5, 4.5, 19.9, "reply", 3)
+    dismissed = UserEvent("p0005", "dismiss", "u", time=50.0)
+    client.record_events([*views("u", "p0001"), *views("v", "p0009"), *views("u", "p0002", "p0003"), rated, dismissed])
+    first = client.list_events("u", page_size=2)
+    assert first.events == (dismissed, rated)
+    client.record_events([*views("v", "p0009"), *views("u", "p0006", "p0007")])
+    second = client.list_events("u", page_size=2, page_token=first.next_page_token)
+    assert [event.item_id for event in second.events] == ["p0003", "p0002"]
+    assert all(event.time is not None and event.time > 1e9 for event in second.events)
+    third = client.list_events("u", page_token=second.next_page_token)
+    assert ([event.item_id for event in third.events], third.next_page_token) == (["p0001"], "")
+    anew = client.list_events("u", page_size=7)
+    assert [event.item_id for event in anew.events] == [f"p000{n}" for n in (7, 6, 5, 4, 3, 2, 1)]
+    assert anew.next_page_token == ""
+    assert client.list_events("nobody") == mmrec.EventPage(())
+    with pytest.raises(InvalidArgumentError, match=r"page_token .* is of another request"):
+        client.list_events("v", page_token=first.next_page_token)
+    with pytest.raises(InvalidArgumentError, match="user_id is empty; pass the id of the customer"):
+        client.list_events("")
+
+
+def test_in_process_pages_are_the_same(demo_bundle: Path) -> None:
+    own = mmrec.Recommender.load(demo_bundle, device="cpu")
+    own.record_events([*views("u", "p0001", "p0002"), *views("v", "p0009"), UserEvent("p0003", "impression", "u")])
+    first = own.list_events("u", page_size=2)
+    assert [event.item_id for event in first.events] == ["p0003", "p0002"]
+    own.record_events(views("u", "p0004"))
+    last = own.list_events("u", page_size=2, page_token=first.next_page_token)
+    assert ([event.item_id for event in last.events], last.next_page_token) == (["p0001"], "")

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from mmrec.bundle import Bundle
-from mmrec.contract.events import EventResults, RecordEventsRequest, UserEvent
+from mmrec.contract.events import EventPage, EventResults, ListEventsRequest, RecordEventsRequest, UserEvent
+from mmrec.contract.outcomes import outcome
 from mmrec.errors import MmrecError
 from mmrec.recommender.artefact import HOLDS_EVENTS
-from mmrec.sdk.rpcs import RECORD_EVENTS
+from mmrec.recommender.page_tokens import last_number, page_by_number
+from mmrec.sdk.rpcs import LIST_EVENTS, RECORD_EVENTS
 from mmrec_serving.event_log import EventStore
 from mmrec_serving.priority import give_way
 from mmrec_serving.worker_threads import OnEnd, Worker, nobody
@@ -66,7 +68,7 @@ class RecordedEvents:
 
     def works(self) -> Mapping[str, Callable[[list[Any]], list[Any]]]:
         """The function for each kind of request, for a scheduler."""
-        return {RECORD_EVENTS.kind: self.record_many}
+        return {RECORD_EVENTS.kind: self.record_many, LIST_EVENTS.kind: self.list_many}
 
     def record_many(self, requests: Sequence[RecordEventsRequest]) -> list[EventResults | MmrecError]:
         """Record the events of several requests; where that fails, none of them is recorded."""
@@ -83,6 +85,19 @@ class RecordedEvents:
             self._behind = self._behind or bool(new)
             self._wake.notify_all()
         return [request.results() for request in requests]
+
+    def list_many(self, requests: Sequence[ListEventsRequest]) -> list[EventPage | MmrecError]:
+        """Pages of what the store has of customers."""
+        return [outcome(self._list, request) for request in requests]
+
+    def _list(self, request: ListEventsRequest) -> EventPage:
+        last = last_number(request)
+        found = self._store.history(
+            request.user_id, upto=None if last is None else last - 1, most=request.page_size + 1
+        )[::-1]
+        shown = found[: request.page_size]
+        page = page_by_number(request, shown, len(found) > len(shown), lambda entry: entry.sequence)
+        return EventPage(tuple(entry.event for entry in page.entries), page.next_page_token)
 
     def close(self) -> None:
         """Close the store."""
