@@ -131,7 +131,7 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
     else:
         expected = _current_version(root)
         folder = root / VERSIONS / expected
-    manifest = _read_manifest(folder / MANIFEST)
+    manifest = read_manifest(folder / MANIFEST)
     if expected is not None and manifest.version != expected:
         raise BundleError(
             f"{folder / MANIFEST} says version {manifest.version}, but lies in the folder of {expected}: "
@@ -148,6 +148,26 @@ def current_version(root: Path) -> str:
         BundleError: nothing is published there, or the pointer is damaged.
     """
     return root.name if (root / MANIFEST).is_file() else _current_version(root)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of a version, alone: the files that it lists are not looked at.
+
+    Raises:
+        BundleError: it is missing or damaged, or no plain file, or larger than `MAX_MANIFEST_BYTES`.
+    """
+    if path.is_symlink():
+        raise BundleError(f"{path} is a symbolic link; a bundle holds plain files only: {REMEDY}")
+    if path.exists() and not path.is_file():
+        raise BundleError(f"{path} is not a plain file: {REMEDY}")
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_MANIFEST_BYTES + 1)
+    except OSError as err:
+        raise BundleError(f"{path} is missing or cannot be read ({err.strerror}): {REMEDY}") from err
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise BundleError(f"{path} has more than {MAX_MANIFEST_BYTES // 2**20} MiB; it is no manifest: {REMEDY}")
+    return parse_manifest(data, str(path))
 
 
 def list_files(folder: Path) -> set[str]:
@@ -194,19 +214,6 @@ def _published(root: Path) -> str:
     folder = root / VERSIONS
     there = sorted(p.name for p in folder.iterdir() if is_version(p.name)) if folder.is_dir() else []
     return f"; versions that are there: {', '.join(there)}" if there else f": {REMEDY}"
-
-
-def _read_manifest(path: Path) -> Manifest:
-    if path.is_symlink():
-        raise BundleError(f"{path} is a symbolic link; a bundle holds plain files only: {REMEDY}")
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_MANIFEST_BYTES + 1)
-    except OSError as err:
-        raise BundleError(f"{path} is missing or cannot be read ({err.strerror}): {REMEDY}") from err
-    if len(data) > MAX_MANIFEST_BYTES:
-        raise BundleError(f"{path} has more than {MAX_MANIFEST_BYTES // 2**20} MiB; it is no manifest: {REMEDY}")
-    return parse_manifest(data, str(path))
 
 
 def _verify_files(folder: Path, manifest: Manifest) -> None:

@@ -86,6 +86,14 @@ def serve(
     watch: Annotated[
         bool, typer.Option("--watch", help="Switch to a new current version of the bundle without a SIGHUP.")
     ] = False,
+    trial_seconds: Annotated[
+        float,
+        typer.Option(
+            "--trial-seconds",
+            metavar="N",
+            help="Most time for another process to load a new version of the bundle before the server does; 0: not.",
+        ),
+    ] = 1800.0,
     reflection: Annotated[
         bool, typer.Option("--reflection/--no-reflection", help="gRPC reflection: callers may list the services.")
     ] = True,
@@ -111,7 +119,9 @@ def serve(
     The address is printed on stdout when the server is ready; with --json as one line of JSON.
 
     On SIGHUP it switches to the current version of the bundle, after applying the changes in the store to it; no call
-    fails. With --fold-after or --fold-every it writes such versions itself, by compaction of the recorded changes.
+    fails. Another process, within limits of memory and time, loads the version first and asks it: a version that does
+    not pass is not served, the log says why, and the server goes on as it is. With --fold-after or --fold-every it
+    writes such versions itself, by compaction of the recorded changes.
 
     With --language-model the sentences of explanations and conversations are worded in a thread of their own, within
     --wording-seconds; where that is over, or --wording-queue is full, those of templates are sent.
@@ -155,6 +165,7 @@ def serve(
         fold_every_s=fold_every or None,
         keep_versions=keep_versions,
         watch=watch,
+        trial_s=trial_seconds or None,
     )
     if not Path(bundle).is_dir():
         raise NotFoundError(f"there is no bundle folder {bundle!r}; make one with: mmrec fit DATASET --out {bundle}")

@@ -52,6 +52,9 @@ class ServerConfig:
         fold_every_s: Seconds after which changes are compacted, however few; None: no limit.
         keep_versions: Newest versions of the bundle to keep after a compaction, at least 1; 0: all.
         watch: Whether to load any version of the bundle that becomes current; otherwise only after SIGHUP.
+        trial_s: Seconds, also of the processor, in which another process must have loaded and asked a version of the
+            bundle before this one loads it, over 0; see `mmrec_serving.updates.trial`. None: it is loaded at once, as
+            an engine other than `mmrec.Recommender` needs it.
         tidy_every_s: Seconds between two tidyings of the store: changes of one item are merged into the last one, and
             expired request ids are deleted.
         housekeeping_s: Seconds between two rounds of background maintenance, over 0.
@@ -79,6 +82,7 @@ class ServerConfig:
     fold_every_s: float | None = None
     keep_versions: int = 0
     watch: bool = False
+    trial_s: float | None = 1800.0
     tidy_every_s: float = 3600.0
     housekeeping_s: float = 1.0
 
@@ -113,7 +117,7 @@ class ServerConfig:
         if self.store is None and (self.fold_after or self.fold_every_s is not None):
             field = "fold_after" if self.fold_after else "fold_every_s"
             raise InvalidArgumentError(f"{field} is given without a store; compaction needs one", field=field)
-        check_numbers(self, "fold_every_s", "tidy_every_s", "housekeeping_s", over=0, high=100_000_000)
+        check_numbers(self, "fold_every_s", "trial_s", "tidy_every_s", "housekeeping_s", over=0, high=100_000_000)
 
 
 def _whole(name: str, value: int, low: int, high: int) -> None:

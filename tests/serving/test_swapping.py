@@ -1,5 +1,6 @@
 """`mmrec serve`: other versions of the bundle take the place of the one being served, while requests go on."""
 
+import os
 import shutil
 import signal
 import threading
@@ -44,8 +45,8 @@ class Served:
 
 
 @contextmanager
-def served(bundle: Path, *options: str, end: int = signal.SIGTERM) -> Iterator[Served]:
-    with start("serve", bundle, "--port", "0", "--quiet", *options) as process:
+def served(bundle: Path, *options: str, end: int = signal.SIGTERM, stderr: Path | None = None) -> Iterator[Served]:
+    with start("serve", bundle, "--port", "0", "--quiet", *options, stderr=stderr) as process:
         address = process.stdout.readline().strip()
         assert address
         with mmrec.Client(address, timeout=60) as client:
@@ -133,7 +134,10 @@ def test_a_server_folds_by_itself_while_requests_go_on(root: Path, tmp_path: Pat
 def test_a_signal_has_the_server_go_on_with_the_version_that_is_current(root: Path, tmp_path: Path) -> None:
     fitted = open_bundle(root).manifest.versions
     store = tmp_path / "store"
-    with served(root, "--store", str(store)) as server, Asking(server.client) as asking:
+    with (
+        served(root, "--store", str(store), "--trial-seconds", "0") as server,
+        Asking(server.client) as asking,
+    ):
         server.client.upsert_items([ItemInput("n0", title="Quartz lamp")])
         server.client.upsert_items([ItemInput("p0002", title="Quartz table")], fields=["title"])
         description = server.client.items(["p0002"]).items[0].description
@@ -187,8 +191,39 @@ def other_version(root: Path, catalogue: str) -> str:
     )
 
 
+def test_a_version_that_ends_the_process_that_tries_it_is_not_served(root: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    other = mmrec.Recommender.load(root, device="cpu")
+    before = other.info().versions.catalogue
+    with served(root, stderr=log) as server, Asking(server.client) as asking:
+        with BundleWriter(root, preset="p", name="anew") as writer:
+            other.publish(writer, catalogue="other", folded={})
+        server.process.send_signal(signal.SIGHUP)
+        # As if a library that reads bundles had a fault.
+        wait_until(lambda: children(server.process.pid) != [], "the version is tried")
+        (trial,) = children(server.process.pid)
+        os.kill(trial, signal.SIGSEGV)
+        wait_until(lambda: "is not served" in log.read_text(), "it is refused")
+        refused = f"version {current_version(root)} was tried in a process of its own and is not served: "
+        assert refused + "the process was ended by SIGSEGV" in log.read_text()
+        assert server.client.info().versions.catalogue == before
+        # It is tried again when it is asked for.
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: server.client.info().versions.catalogue == "other", "the version is served")
+        assert children(server.process.pid) == []
+    assert asking.failed == []
+    assert [asking.versions[0], asking.versions[-1]] == [before, "other"]
+
+
+def children(pid: int) -> list[int]:
+    """Processes that a process has started and that have not ended."""
+    return [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+
+
 def test_a_server_without_a_store_watches_for_versions(root: Path) -> None:
-    config = ServerConfig(port=0, watch=True, housekeeping_s=0.05)
+    config = ServerConfig(port=0, watch=True, housekeeping_s=0.05, trial_s=None)
     other = mmrec.Recommender.load(root, device="cpu")
     with (
         BackgroundServer(lambda: mmrec.Recommender.load(root, device="cpu"), config) as server,
@@ -288,6 +323,8 @@ def test_a_store_is_tidied_while_it_is_served(root: Path, tmp_path: Path) -> Non
         ({"keep_versions": -1}, "keep_versions"),
         ({"tidy_every_s": float("nan")}, "tidy_every_s"),
         ({"housekeeping_s": 0}, "housekeeping_s"),
+        ({"trial_s": 0}, "trial_s"),
+        ({"trial_s": float("nan")}, "trial_s"),
     ],
 )
 def test_housekeeping_that_cannot_be_done_is_refused_by_field(values: dict[str, Any], field: str) -> None:

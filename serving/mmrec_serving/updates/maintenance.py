@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import IO, Any, cast
 
 from mmrec.bundle import current_version, prune_versions
+from mmrec.bundle.reader import VERSIONS
 from mmrec.contract.engine import Engine
 from mmrec.errors import FailedPreconditionError, InternalError, MmrecError
 from mmrec_serving.config import ServerConfig
@@ -27,6 +28,7 @@ from mmrec_serving.priority import give_way
 from mmrec_serving.updates.bundle_position import published_catalogue
 from mmrec_serving.updates.engine import LiveEngine, warm_up
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
+from mmrec_serving.updates.trial import Trial
 from mmrec_serving.worker_threads import OnEnd, Worker, nobody
 
 _log = logging.getLogger(__name__)
@@ -68,6 +70,7 @@ class BackgroundMaintenance:
         self._closing = False
         self._reload = False
         self._child: subprocess.Popen[str] | None = None
+        self._trial = None if config.trial_s is None else Trial(config.trial_s)
         self._tidied = self._folded = clock()
         self._failures = 0
         self._not_before = 0.0
@@ -94,6 +97,8 @@ class BackgroundMaintenance:
         with self._wake:
             self._closing = True
             self._wake.notify_all()
+        if self._trial is not None:
+            self._trial.close()
         child = self._child
         if child is not None:
             child.kill()
@@ -132,7 +137,19 @@ class BackgroundMaintenance:
         elif asked or current != self._refused:
             # A version that could not be loaded is not tried again without a request, because loading is expensive.
             self._refused = current
+            self._try(engine, current)
             self._adopt(engine)
+
+    def _try(self, engine: LiveEngine, version: str) -> None:
+        """Let another process load a version, and the next one if that has become current meanwhile."""
+        root = engine.bundle.root
+        while self._trial is not None:
+            _log.info("version %s is tried in a process of its own", version)
+            self._trial.run(root / VERSIONS / version, changes=self._changes is not None)
+            current = current_version(root)
+            if current == version:
+                return
+            self._refused = version = current
 
     def _adopt(self, engine: LiveEngine) -> None:
         before = engine.bundle.version
@@ -186,7 +203,8 @@ class BackgroundMaintenance:
                 f"version {current_version(root)} is current and {engine.bundle.version} is served, so nothing is "
                 "compacted; send SIGHUP to switch to the current one, or serve with --watch"
             )
-        # Otherwise a compaction for a server that was killed has published this version: load it first.
+        # Otherwise a compaction for a server that was killed has published this version: load it first. Neither is
+        # tried in a process of its own, because one of this program has just made it of what is served.
         self._adopt(engine)
         if self._config.keep_versions:
             for version in prune_versions(root, keep=self._config.keep_versions):
