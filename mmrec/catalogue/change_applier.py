@@ -123,10 +123,13 @@ class ChangeLog(Protocol[E]):
 class ChangeApplier(Generic[E]):
     """Applies requests to one catalogue, one after the other. Safe for any number of threads.
 
+    What one thread encodes does not hold up the changes of others.
+
     Args:
         engine: The engine that has the catalogue.
         log: Records and applies changes.
-        lock: Held during each request, and by whoever replaces the engine.
+        lock: Held while a request is checked and recorded, but not while whole items are encoded; and by whoever
+            replaces the engine, see `replaced`.
         pace: Entered while items are encoded.
     """
 
@@ -140,6 +143,7 @@ class ChangeApplier(Generic[E]):
         self._engine, self._log = engine, log
         self.lock = lock or threading.Lock()
         self._pace = pace or nullcontext()
+        self._replaced = 0
 
     def apply_many(self, requests: Sequence[UpsertRequest | DeleteRequest]) -> list[ChangeResults | MmrecError]:
         """Apply requests in order; a request that fails as a whole gives its error.
@@ -149,17 +153,30 @@ class ChangeApplier(Generic[E]):
         """
         return [outcome(self._applied, request) for request in requests]
 
+    def replaced(self) -> None:
+        """The engine was replaced: what was encoded for the one before is encoded again. Call with the lock held."""
+        self._replaced += 1
+
     def _applied(self, request: UpsertRequest | DeleteRequest) -> ChangeResults:
+        ahead = None
+        if isinstance(request, UpsertRequest) and not request.fields:
+            # Whole items do not depend on other changes, so these need not wait while many items are encoded.
+            with self.lock:
+                earlier = self._earlier(request)
+                engine = self._replaced
+            if earlier is not None:
+                return earlier
+            ahead = engine, self._encoded(request)
         with self.lock:
-            check_cancelled()
-            self._log.check()
             earlier = self._earlier(request)
             if earlier is not None:
                 return earlier
-            if isinstance(request, UpsertRequest):
-                change, results = self._encoded(request)
-            else:
+            if not isinstance(request, UpsertRequest):
                 change, results = self._checked(request)
+            elif ahead is not None and ahead[0] == self._replaced:
+                change, results = ahead[1]
+            else:
+                change, results = self._encoded(request)
             if request.validate_only:
                 return results
             # The last moment at which a call that its client has cancelled is dropped; later it is done as a whole.
@@ -168,7 +185,9 @@ class ChangeApplier(Generic[E]):
                 return self._log.commit(request, change, results)
 
     def _earlier(self, request: UpsertRequest | DeleteRequest) -> ChangeResults | None:
-        """The first reply to a request that is sent again with the same id."""
+        """The first reply to a request that is sent again with the same id, if changes are accepted at all."""
+        check_cancelled()
+        self._log.check()
         if not request.request_id or request.validate_only:
             return None
         found = self._log.find(request)

@@ -194,6 +194,7 @@ class Recommender(SnapshotAnswers, EngineMethods):
                 later = (event for event in self._now.live if not 0 < event.number <= held)
                 self._now = replace(new, live=new.live.after(later))
             self._changes = other._changes
+            self._applier.replaced()
 
     def publish(
         self, writer: BundleWriter, *, catalogue: str, folded: Mapping[str, Any], progress: Progress = NO_PROGRESS

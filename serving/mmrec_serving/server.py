@@ -67,6 +67,9 @@ CHANGES = (UPSERT_ITEMS.kind, DELETE_ITEMS.kind)
 EVENTS = (RECORD_EVENTS.kind, LIST_EVENTS.kind)
 """Kinds of work that the store of events does."""
 
+_LARGE_CHANGE = 32
+"""A change of more weight takes so long to encode that smaller ones must not wait for it."""
+
 LANGUAGE = (CONVERSE.kind,)
 """Kinds of work with sentences, which have a thread and a queue of their own: they must not hold up the others."""
 LANGUAGE_WAIT_S = 30.0
@@ -106,6 +109,7 @@ class _Workers:
         questions: For all other kinds.
         language: For `LANGUAGE`.
         changes: For `CHANGES`; None for none.
+        large_changes: For those that take long, so that others need not wait for them; None where `changes` is.
         events: For `EVENTS`; None for none.
         words: Words replies.
         pictures: Decodes large pictures ahead.
@@ -117,12 +121,13 @@ class _Workers:
         questions: Scheduler,
         language: Scheduler,
         changes: Scheduler | None,
+        large_changes: Scheduler | None,
         events: Scheduler | None,
         words: WordingWorker,
         pictures: PicturesAhead,
         refuse: bool,
     ) -> None:
-        self._questions, self._language = questions, language
+        self._questions, self._language, self._large_changes = questions, language, large_changes
         self._stored = {
             **dict.fromkeys(CHANGES, (changes, "changes of the catalogue")),
             **dict.fromkeys(EVENTS, (events, "events")),
@@ -143,6 +148,9 @@ class _Workers:
             raise FailedPreconditionError(
                 f"this server keeps no {what}; start it with a folder for them: mmrec serve BUNDLE --store FOLDER"
             )
+        large = self._large_changes
+        if large is not None and kind == UPSERT_ITEMS.kind and sum(map(weight_of, requests)) > _LARGE_CHANGE:
+            scheduler = large
         return (scheduler or self._questions).submit(kind, requests, deadline)
 
 
@@ -189,12 +197,19 @@ class Server:
         self._catalogue: CatalogueChanges | None = None
         self._recorded: RecordedEvents | None = None
         self._changes: Scheduler | None = None
+        self._large_changes: Scheduler | None = None
         self._events: Scheduler | None = None
         if self.config.store is not None:
             self._changes = Scheduler(
                 functools.partial(self._open_changes, loaded, self.config.store),
                 replace(limits, one_job=True),
                 name="mmrec-recording",
+                on_end=self._worker_ended,
+            )
+            self._large_changes = Scheduler(
+                functools.partial(self._large_change_works, self._changes.ready),
+                replace(limits, one_job=True),
+                name="mmrec-encoding",
                 on_end=self._worker_ended,
             )
             self._events = Scheduler(
@@ -207,6 +222,7 @@ class Server:
             self._scheduler,
             self._language,
             self._changes,
+            self._large_changes,
             self._events,
             self._words,
             self._pictures,
@@ -263,6 +279,13 @@ class Server:
             raise
         return self._catalogue.works()
 
+    def _large_change_works(self, opened: Future[None]) -> Mapping[str, Work]:
+        """What applies large changes, in their own thread, when the other thread of changes has opened the store."""
+        opened.result()
+        give_way()
+        assert self._catalogue is not None
+        return self._catalogue.works()
+
     def _open_events(self, loaded: Future[Engine], folder: Path) -> Mapping[str, Work]:
         """Open the store of events and replay them when the engine is loaded; runs in the thread of the events."""
         engine = cast(EventEngine, loaded.result())
@@ -311,6 +334,7 @@ class Server:
             self._words.scheduler,
             self._pictures.scheduler,
             self._changes,
+            self._large_changes,
             self._events,
         )
         return [scheduler for scheduler in schedulers if scheduler is not None]

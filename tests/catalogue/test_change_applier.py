@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from mmrec.catalogue.change_applier import CatalogueChange, ChangeApplier, IdempotencyCache, MemoryLog, apply_changes
+from mmrec.catalogue.change_applier import (
+    CatalogueChange,
+    ChangeApplier,
+    EncodeResult,
+    IdempotencyCache,
+    MemoryLog,
+    apply_changes,
+)
 from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.items import ItemFailure, ItemInput, ItemRecord, Versions
 from mmrec.errors import CancelledError, FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
@@ -18,8 +28,8 @@ Request = UpsertRequest | DeleteRequest
 
 
 class Catalogue:
-    def __init__(self) -> None:
-        self.engine = DictEngine("old", "kept")
+    def __init__(self, engine: DictEngine | None = None) -> None:
+        self.engine = engine or DictEngine("old", "kept")
         self.applier = ChangeApplier(self.engine, MemoryLog(self.engine))
 
     def __call__(self, request: Request) -> ChangeResults | MmrecError:
@@ -124,6 +134,67 @@ def test_without_an_id_and_when_only_checked_nothing_is_remembered(catalogue: Ca
 def test_what_failed_as_a_whole_may_be_tried_again(catalogue: Catalogue) -> None:
     assert isinstance(catalogue(DeleteRequest(("old", "kept"), "one")), FailedPreconditionError)
     assert catalogue.done(DeleteRequest(("old",), "one")).done == ("old",)
+
+
+# --- several threads ----------------------------------------------------------------------------------------
+
+
+class Held(DictEngine):
+    """Items titled ``slow`` are encoded when it is let go on."""
+
+    def __init__(self) -> None:
+        super().__init__("old", "kept")
+        self.entered, self.go_on = threading.Event(), threading.Event()
+
+    def encode_items(self, items: Sequence[ItemInput], fields: Sequence[str] = ()) -> EncodeResult[RecordItems]:
+        found = super().encode_items(items, fields)
+        if items[0].title == "slow":
+            self.entered.set()
+            assert self.go_on.wait(60)
+        return found
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    engine = Held()
+    yield engine
+    engine.go_on.set()
+
+
+def test_changes_are_made_while_another_thread_encodes(held: Held) -> None:
+    catalogue = Catalogue(held)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(catalogue.done, upsert("slow", "two"))
+        assert held.entered.wait(60)
+        assert catalogue.done(upsert("hat")).versions.catalogue == "c+1"
+        assert catalogue.done(DeleteRequest(("old",))).versions.catalogue == "c+2"
+        held.go_on.set()
+        assert slow.result(60).versions.catalogue == "c+3"
+    assert held.changes == ["c+1", "c+2", "c+3"]
+    assert held.items["a"].title == "slow"
+
+
+def test_two_calls_of_one_id_at_the_same_time_make_one_change(held: Held) -> None:
+    catalogue = Catalogue(held)
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(catalogue.done, upsert("slow")) for _ in range(2)]
+        while held.encoded < 2:
+            time.sleep(0.001)
+        held.go_on.set()
+        first, second = (call.result(60) for call in both)
+    assert (first, held.changes) == (second, ["c+1"])
+
+
+def test_what_was_encoded_for_an_engine_that_was_replaced_is_encoded_again(held: Held) -> None:
+    catalogue = Catalogue(held)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(catalogue.done, upsert("slow"))
+        assert held.entered.wait(60)
+        with catalogue.applier.lock:
+            catalogue.applier.replaced()
+        held.go_on.set()
+        assert slow.result(60).done == ("a",)
+    assert (held.encoded, held.changes) == (2, ["c+1"])
 
 
 def replies(*ids: str, entries: int = 1, **limits: int) -> list[bool]:

@@ -1,15 +1,20 @@
 """`mmrec serve --store`: what clients change is there after the server is killed, without any training."""
 
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import mmrec
+from mmrec.catalogue.change_applier import EncodeResult
 from mmrec.contract.items import ItemInput
 from mmrec.errors import FailedPreconditionError, NotFoundError
+from mmrec.recommender.encoded_items import EncodedItems
+from mmrec_serving import BackgroundServer, ServerConfig
 from tests.commands import start
 
 
@@ -61,3 +66,33 @@ def test_without_a_store_nothing_is_changed(demo_server: str) -> None:
             client.upsert_items([ItemInput("new", title="Quartz lamp")])
         with pytest.raises(FailedPreconditionError, match="keeps no changes"):
             client.delete_items(["p0001"])
+
+
+class Waiting(mmrec.Recommender):
+    """More than 32 items are encoded when it is let go on."""
+
+    entered, go_on = threading.Event(), threading.Event()
+
+    def encode_items(self, items: Sequence[ItemInput], fields: Sequence[str] = ()) -> EncodeResult[EncodedItems]:
+        if len(items) > 32:
+            self.entered.set()
+            assert self.go_on.wait(60)
+        return super().encode_items(items, fields)
+
+
+def test_small_changes_do_not_wait_while_a_large_one_is_encoded(demo_bundle: Path, tmp_path: Path) -> None:
+    config = ServerConfig(port=0, store=tmp_path / "changes")
+    with (
+        BackgroundServer(lambda: Waiting.load(demo_bundle, device="cpu"), config) as server,
+        mmrec.Client(server.target, timeout=60) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        many = [ItemInput(f"many-{number}", title="Quartz lamp") for number in range(40)]
+        large = pool.submit(client.upsert_items, many, wait_until_visible=True)
+        assert Waiting.entered.wait(60)
+        assert client.upsert_items([ItemInput("new", title="Quartz lamp")], wait_until_visible=True).done == ("new",)
+        assert client.items(["new", "many-0"]).missing_ids == ("many-0",)
+        assert client.delete_items(["new"]).done == ("new",)
+        Waiting.go_on.set()
+        assert len(large.result(60).done) == 40
+        assert client.items(["new", "many-0"]).missing_ids == ("new",)

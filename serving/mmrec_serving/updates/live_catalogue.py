@@ -1,11 +1,11 @@
 """Changes of a served catalogue: durable before they are acknowledged, visible soon after, replayed at the next start.
 
-Unit of work: one request of many items. Three threads: the caller of `apply_many` checks, encodes and records; a second
-one applies all pending recorded changes to the engine's catalogue at once; a third one may make the engine use another
-version of its bundle (`adopt`). Meanwhile the engine answers requests. A recorded change that cannot be applied ends
-the second thread, since later ones build on it: further changes are refused with the reason, and acknowledged ones are
-in the store and applied at the next start (see `mmrec_serving.worker_threads`). Knows nothing about gRPC; an engine is
-any object with the methods of `LiveEngine`.
+Unit of work: one request of many items. Callers of `apply_many` check, encode and record, each in its own thread;
+another thread applies all pending recorded changes to the engine's catalogue at once; and one may make the engine use
+another version of its bundle (`adopt`). Meanwhile the engine answers requests. A recorded change that cannot be applied
+ends the thread that applies, since later ones build on it: further changes are refused with the reason, and
+acknowledged ones are in the store and applied at the next start (see `mmrec_serving.worker_threads`). Knows nothing
+about gRPC; an engine is any object with the methods of `LiveEngine`.
 """
 
 from __future__ import annotations
@@ -134,6 +134,7 @@ class CatalogueChanges:
             with self._applier.lock, self._applying:
                 done = replay_changes(other, reader.replay(done), name) or done
                 self._engine.adopt(other)
+                self._applier.replaced()
                 self._failpoint("after-swap")
                 with self._changed:
                     self._base = _Base(versions, now)
