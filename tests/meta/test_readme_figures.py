@@ -211,9 +211,13 @@ FIGURES: dict[str, list[Cell | Note]] = {
     "(its item head alone, NDCG@10 {} and {}, 3 seeds)": [
         of_task("sequential", model, "seen templates") for model in ("all tasks", "sequential alone")
     ],
-    "change it by {}% there, by {}% for ranking candidates and by **{}%** for wishes": [
-        of_task(task, "all tasks", "unseen to seen, both by item tokens", ".1f")
-        for task in ("sequential", "ranking", "wish")
+    "of the same slots, by {}% there, by {}% for ranking candidates, by {}% for wishes behind a history and by {}% for "
+    "wishes": [
+        *(
+            of_task(task, "all tasks", "unseen to seen, both by item tokens", ".1f")
+            for task in ("sequential", "ranking", "wish")
+        ),
+        of_task("wish", "all tasks", "unseen to seen, both without history", ".1f"),
     ],
     "({} against {} by the same model)": [
         of_task("sequential", model, "seen templates") for model in ("all tasks", "all tasks, histories without words")
