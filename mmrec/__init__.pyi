@@ -4,6 +4,7 @@ from mmrec.contract.changes import ChangeResults as ChangeResults
 from mmrec.contract.conversation import Constraint as Constraint
 from mmrec.contract.conversation import ConversationState as ConversationState
 from mmrec.contract.conversation import ConversationTurn as ConversationTurn
+from mmrec.contract.events import DeletedUser as DeletedUser
 from mmrec.contract.events import EventPage as EventPage
 from mmrec.contract.events import EventResults as EventResults
 from mmrec.contract.events import UserEvent as UserEvent

@@ -83,6 +83,7 @@ class Calls(Protocol):
     upsert_items: Callable[..., ChangeResults]
     delete_items: Callable[..., ChangeResults]
     list_events: Callable[..., Any]
+    delete_user: Callable[..., Any]
     info: Callable[..., Any]
 
 
@@ -953,6 +954,9 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.list_events(7),
         lambda c: c.list_events("nobody", page_size=-1),
         lambda c: c.list_events("nobody", page_token="not one of ours"),
+        lambda c: c.delete_user("nobody"),
+        lambda c: c.delete_user(""),
+        lambda c: c.delete_user("x" * 513),
         lambda c: c.info(),
     ]
 

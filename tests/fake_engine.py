@@ -26,7 +26,14 @@ from mmrec.catalogue.change_applier import ChangeApplier, EncodeResult, MemoryLo
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.conversation import ConversationState, ConversationTurn, ConverseRequest
 from mmrec.contract.engine import Recommend
-from mmrec.contract.events import EventPage, EventResults, ListEventsRequest, RecordEventsRequest
+from mmrec.contract.events import (
+    DeletedUser,
+    DeleteUserRequest,
+    EventPage,
+    EventResults,
+    ListEventsRequest,
+    RecordEventsRequest,
+)
 from mmrec.contract.items import (
     ChannelShare,
     Evidence,
@@ -247,6 +254,10 @@ class FakeEngine(EngineMethods):
     def list_events_many(self, requests: Sequence[ListEventsRequest]) -> list[EventPage | MmrecError]:
         self._note("list-events", len(requests))
         return [_answered(self.memory.page, request) for request in requests]
+
+    def delete_user_many(self, requests: Sequence[DeleteUserRequest]) -> list[DeletedUser | MmrecError]:
+        self._note("delete-user", len(requests))
+        return [DeletedUser(self.memory.delete_user(request.user_id)) for request in requests]
 
     def info(self) -> ServiceInfo:
         return ServiceInfo("fake", self.versions, len(self.records), 1, 2, (1,), 3, 256, "cpu", "fake")

@@ -10,11 +10,13 @@ one counted from all events at once in their order of arrival.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 import scipy.sparse as sp
 
 from mmrec.channels.transitions import TransitionConfig, TransitionGraph, build_graph
+from mmrec.contract.forgotten_users import nobody
 from mmrec.data.interactions import Interactions
 from mmrec.errors import InvalidArgumentError
 
@@ -29,11 +31,18 @@ class TransitionCounts:
         graph: Counts so far.
         histories: Earlier events of every customer, already counted in `graph`.
         config: Configuration of `graph`.
+        forgets: Whether a customer's events of `histories` must not be used.
     """
 
-    def __init__(self, graph: TransitionGraph, histories: Interactions, config: TransitionConfig) -> None:
+    def __init__(
+        self,
+        graph: TransitionGraph,
+        histories: Interactions,
+        config: TransitionConfig,
+        forgets: Callable[[str], bool] = nobody,
+    ) -> None:
         self._graph = graph = graph.whole()
-        self._histories = histories
+        self._histories, self._forgets = histories, forgets
         self._config = config
         self._popularity_N = graph.popularity_C.astype(np.float64)
         self._pairs: dict[tuple[int, int], float] = {}
@@ -62,6 +71,10 @@ class TransitionCounts:
         self._popularity_N[item] += 1
         self._has_new_events = True
 
+    def forget(self, user_id: str) -> None:
+        """Drop what is known of a customer; counted pairs stay."""
+        self._recent.pop(user_id, None)
+
     def grow(self, items: int) -> None:
         """Extend the counts to a catalogue with more rows."""
         more = items - len(self._popularity_N)
@@ -80,7 +93,7 @@ class TransitionCounts:
 
     def _recent_items(self, user_id: str) -> deque[int]:
         if user_id not in self._recent:
-            user = self._histories.user_index(user_id)
+            user = None if self._forgets(user_id) else self._histories.user_index(user_id)
             before = [] if user is None else self._histories.history(user)[-self._config.window :].tolist()
             self._recent[user_id] = deque(before, maxlen=self._config.window)
         return self._recent[user_id]

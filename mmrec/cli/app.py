@@ -34,6 +34,7 @@ from mmrec.cli.explain import explain
 from mmrec.cli.fetch import fetch
 from mmrec.cli.fit import fit
 from mmrec.cli.fold import fold
+from mmrec.cli.forget import forget
 from mmrec.cli.import_ import import_
 from mmrec.cli.info import info
 from mmrec.cli.mismatch import mismatch
@@ -102,6 +103,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "upsert": upsert,
     "record": record,
     "events": events,
+    "forget": forget,
     "delete": delete,
     "fold": fold,
     "info": info,

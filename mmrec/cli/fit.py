@@ -211,9 +211,10 @@ def fit(
         training=training,
         instructions=replace(config.instructions, folder=instructions),
     )
-    holds_events = None
+    recorded = None
     if events_from:
-        dataset, holds_events = dataset_with_events(Path(dataset), Path(events_from), Path(out))
+        recorded = dataset_with_events(Path(dataset), Path(events_from), Path(out))
+        dataset = recorded.folder
     if dry_run:
         plan = plan_fit(dataset, config)
         output.data(plan)
@@ -234,11 +235,15 @@ def fit(
     # Of several processes, only the main one prints.
     prints = in_main_process(compute.device)
     output = output if prints else Output(json=output.json, quiet=True)
+    if recorded and recorded.left_out.users:
+        events, users = recorded.left_out
+        output.note(f"events of deleted customers that are left out of the dataset: {events:,} (customers: {users:,})")
     run = FitRun(
         cache=Path(cache) if cache else None,
         log_dir=Path(log_dir) if log_dir else None,
         holds_changes=None if holds_changes == -1 else holds_changes,
-        holds_events=holds_events,
+        holds_events=recorded.events if recorded else None,
+        holds_deletions=recorded.deletions if recorded else None,
         fresh=fresh,
     )
     result = fit_dataset(

@@ -10,7 +10,14 @@ from typing import Any, Protocol, cast
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.conversation import ConversationTurn, ConverseRequest
-from mmrec.contract.events import EventPage, EventResults, ListEventsRequest, RecordEventsRequest
+from mmrec.contract.events import (
+    DeletedUser,
+    DeleteUserRequest,
+    EventPage,
+    EventResults,
+    ListEventsRequest,
+    RecordEventsRequest,
+)
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
@@ -222,6 +229,10 @@ class Engine(Questions, Protocol):
 
     def list_events_many(self, requests: Sequence[ListEventsRequest]) -> list[EventPage | MmrecError]:
         """Pages of the recorded events of customers."""
+        ...
+
+    def delete_user_many(self, requests: Sequence[DeleteUserRequest]) -> list[DeletedUser | MmrecError]:
+        """Delete customers, who are unknown ones to every later call: several requests, in order."""
         ...
 
     def snapshot(self) -> Questions:

@@ -165,3 +165,24 @@ class EventPage:
 
     events: tuple[UserEvent, ...]
     next_page_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteUserRequest(Checked):
+    """A customer to delete: recorded events, and the use of what the bundle knows of the customer."""
+
+    user_id: Annotated[str, Id(empty="pass the id of the customer"), Doc("The customer.")]
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedUser:
+    """What was deleted of a customer.
+
+    The bundle's history, rejections and ratings of the customer are not counted: they are no longer used, and stay in
+    its files until the next fit.
+
+    Attributes:
+        events: Recorded events that were removed; 0 at a second call.
+    """
+
+    events: int

@@ -7,13 +7,16 @@ followed by the recorded ones. Knows nothing of stores.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmrec.contract.events import UserEvent
+from mmrec.contract.forgotten_users import nobody
 from mmrec.data.feedback import takes
 from mmrec.data.table_files import find_table, table_files
 from mmrec.data.tables import read_table
@@ -25,7 +28,21 @@ _VISIT = "visit:"
 """Begins the user id of an anonymous visit."""
 
 
-def with_recorded_events(dataset: Path, events: Iterable[UserEvent], folder: Path) -> Path:
+class LeftOut(NamedTuple):
+    """What a dataset has of deleted users, and the folder made of it has not.
+
+    Attributes:
+        events: Rows of the events.
+        users: Users of these.
+    """
+
+    events: int
+    users: int
+
+
+def with_recorded_events(
+    dataset: Path, events: Iterable[UserEvent], folder: Path, forgets: Callable[[str], bool] = nobody
+) -> LeftOut:
     """Make a dataset folder of another one and of later events; an earlier folder of this name is replaced.
 
     Impressions are left out. Events of an anonymous visit are those of a user of its own.
@@ -34,9 +51,10 @@ def with_recorded_events(dataset: Path, events: Iterable[UserEvent], folder: Pat
         dataset: A dataset folder; its events, if it has any, need a `timestamp`.
         events: Recorded events, in order, each with a time.
         folder: Where it is made; its pictures are links to those of `dataset`.
+        forgets: Whether the dataset's own events of a user must be left out.
 
     Returns:
-        `folder`.
+        What was left out.
 
     Raises:
         NotFoundError: there is no such dataset.
@@ -53,7 +71,7 @@ def with_recorded_events(dataset: Path, events: Iterable[UserEvent], folder: Pat
     for entry in dataset.iterdir():
         if entry.name not in own:
             (folder / entry.name).symlink_to(entry.resolve())
-    before = _events_of(dataset, path)
+    before, left_out = _without(_events_of(dataset, path), forgets)
     with pq.ParquetWriter(folder / "events.parquet", before.schema) as writer:
         writer.write_table(before)
         rows: list[dict[str, str]] = []
@@ -64,7 +82,15 @@ def with_recorded_events(dataset: Path, events: Iterable[UserEvent], folder: Pat
                 writer.write_table(pa.Table.from_pylist(rows, before.schema))
                 rows.clear()
         writer.write_table(pa.Table.from_pylist(rows, before.schema))
-    return folder
+    return left_out
+
+
+def _without(table: pa.Table, forgets: Callable[[str], bool]) -> tuple[pa.Table, LeftOut]:
+    deleted = [user_id for user_id in table["user_id"].unique().to_pylist() if forgets(user_id)]
+    if not deleted:
+        return table, LeftOut(0, 0)
+    kept = table.filter(pc.invert(pc.is_in(table["user_id"], pa.array(deleted, _TEXT))))
+    return kept, LeftOut(table.num_rows - kept.num_rows, len(deleted))
 
 
 def _events_of(dataset: Path, path: Path | None) -> pa.Table:

@@ -64,3 +64,10 @@ class EventMemory:
         begin = max(0, left - request.page_size)
         page = page_by_number(request, numbers[begin:left][::-1], begin > 0, int)
         return EventPage(tuple(self._events[number] for number in page.entries), page.next_page_token)
+
+    def delete_user(self, user_id: str) -> int:
+        """Drop the events of a customer; returns how many there were. Their ids are forgotten too."""
+        numbers = self._numbers.pop(user_id, [])
+        for number in numbers:
+            self._event_ids.pop(self._events.pop(number).event_id, None)
+        return len(numbers)

@@ -17,7 +17,16 @@ import pyarrow as pa
 from mmrec.bundle import Bundle, BundleWriter, FileEntry, open_bundle
 from mmrec.catalogue.change_applier import ChangeApplier, EncodeResult, MemoryLog
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
-from mmrec.contract.events import EventPage, EventResults, ListEventsRequest, RecordEventsRequest, UserEvent
+from mmrec.contract.events import (
+    DeletedUser,
+    DeleteUserRequest,
+    EventPage,
+    EventResults,
+    ListEventsRequest,
+    RecordEventsRequest,
+    UserEvent,
+)
+from mmrec.contract.forgotten_users import ForgottenUsers
 from mmrec.contract.items import ItemInput, Versions
 from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import ServiceInfo
@@ -25,6 +34,7 @@ from mmrec.errors import MmrecError
 from mmrec.generator.pretrained import Checkpoint
 from mmrec.recommender.artefact import (
     ENCODERS,
+    HOLDS_DELETIONS,
     HOLDS_EVENTS,
     read_features,
     read_index,
@@ -79,9 +89,8 @@ class Recommender(SnapshotAnswers, EngineMethods):
             ranker.parts.fused_ND, index, encoder, lambda: read_features(bundle), lambda: read_thumbnails(bundle)
         )
         # Everything of one bundle is in one snapshot, so it is replaced in one step. Each request reads `_now` once.
-        self._now = make_snapshot(
-            ranker, vectors, LiveEvents.begin(ranker.parts), bundle.manifest.versions, bundle, Reused()
-        )
+        live = LiveEvents.begin(ranker.parts, int(bundle.manifest.parameters.get(HOLDS_DELETIONS, 0)))
+        self._now = make_snapshot(ranker, vectors, live, bundle.manifest.versions, bundle, Reused())
         self._device, self._dtype = device, dtype
         self._language_model = language_model
         self._wording: ReplyWording | None = None
@@ -183,14 +192,15 @@ class Recommender(SnapshotAnswers, EngineMethods):
         """Replace the state by that of another recommender, in one step; safe while requests are answered.
 
         A request that has begun is answered from the old state. Changes of this catalogue that the other one lacks are
-        dropped, so make them in the other one first. Events recorded here are kept, but for those that
-        the other bundle was fitted on. If the codebooks differ, semantic IDs of the old ones can still be looked up
-        until the next call. The other recommender must not be used afterwards.
+        dropped, so make them in the other one first. Events recorded here are kept, but for those that the other bundle
+        was fitted on; deleted users stay deleted. If the codebooks differ, semantic IDs of the old ones can still be
+        looked up until the next call. The other recommender must not be used afterwards.
         """
         with self._changing, other._changing:
             new = successor(self._now, other._now)
             held = int(new.bundle.manifest.parameters.get(HOLDS_EVENTS, 0))
             with self._following:
+                new.live.forget(self._now.live.forgotten)
                 later = (event for event in self._now.live if not 0 < event.number <= held)
                 self._now = replace(new, live=new.live.after(later))
             self._changes = other._changes
@@ -236,6 +246,31 @@ class Recommender(SnapshotAnswers, EngineMethods):
         """Pages of the events that `record_events` was given, of one customer each."""
         with self._following:
             return [outcome(self._recorded.page, request) for request in requests]
+
+    def delete_user_many(self, requests: Sequence[DeleteUserRequest]) -> list[DeletedUser | MmrecError]:
+        """Delete customers: recorded events, and the use of what the bundle knows of them.
+
+        They are unknown to every later call, as long as this object; of one that comes back, later events count. Counts
+        of items that follow one another stay. The bundle on disk does not change, and `publish` writes its histories
+        whole.
+        """
+        return [outcome(self._delete_user, request) for request in requests]
+
+    def _delete_user(self, request: DeleteUserRequest) -> DeletedUser:
+        with self._following:
+            removed = self._recorded.delete_user(request.user_id)
+            self.forget_users(self._now.live.forgotten.with_user(request.user_id), request.user_id)
+        return DeletedUser(removed)
+
+    def forget_users(self, forgotten: ForgottenUsers, user_id: str = "") -> None:
+        """Use nothing of customers that were deleted elsewhere; safe to call while requests are answered.
+
+        Args:
+            forgotten: All that were deleted.
+            user_id: One of them, who has just been deleted: the events that `add_events` was given are dropped.
+        """
+        with self._following:
+            self._now.live.forget(forgotten, user_id)
 
     def add_events(self, events: Iterable[tuple[int, UserEvent]], *, count: bool = True) -> None:
         """Use events that are recorded elsewhere; safe to call while requests are answered.

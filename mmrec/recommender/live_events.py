@@ -1,15 +1,16 @@
 """Live events: what customers did since the bundle was made, up to a moment.
 
 Unit of work: one immutable value. `after` makes a longer one, which shares memory with this one, so a request that is
-answered with a value sees exactly its events. Events are kept by item id: those of an item that the catalogue lacks
-count in a catalogue that has it. Knows nothing about requests or storage outside the process.
+answered with a value sees exactly its events; only those of a deleted customer leave, at once, all values that share
+memory. Events are kept by item id: those of an item that the catalogue lacks count in a catalogue that has it. Knows
+nothing about requests or storage outside the process.
 """
 
 from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from mmrec.catalogue.catalogue import Catalogue
 from mmrec.channels.live_transitions import TransitionCounts
 from mmrec.channels.transitions import TransitionGraph
 from mmrec.contract.events import UserEvent
+from mmrec.contract.forgotten_users import ForgottenUsers
 from mmrec.data.feedback import takes
 from mmrec.recommender.artefact import Parts
 
@@ -86,9 +88,14 @@ class LiveEvents:
         return self._events
 
     @classmethod
-    def begin(cls, parts: Parts) -> LiveEvents:
-        """The events of a bundle, and none after it."""
-        return cls(_Log(parts), 0, 0)
+    def begin(cls, parts: Parts, deletions: int = 0) -> LiveEvents:
+        """The events of a bundle, and none after it.
+
+        Args:
+            parts: Parts of the bundle.
+            deletions: Number of the last deletion of a customer that the bundle's histories follow.
+        """
+        return cls(_Log(parts, deletions), 0, 0)
 
     def after(self, events: Iterable[LiveEvent], *, count: bool = True) -> LiveEvents:
         """These events followed by more, in order, as a new value.
@@ -100,7 +107,7 @@ class LiveEvents:
         log = self._log
         if len(log.events) != self._events:
             # Another value already extends this log: copy it.
-            log = _Log(log.parts)
+            log = _Log(log.parts, log.deletions, log.forgotten)
             log.extend(self)
         log.extend(events)
         return LiveEvents(log, len(log.events), len(log.events) if count else self._counted)
@@ -113,8 +120,30 @@ class LiveEvents:
             return self
         return LiveEvents(self._log, self._events, max(self._counted, min(other._counted, self._events)))
 
+    @property
+    def forgotten(self) -> ForgottenUsers:
+        """Deleted customers."""
+        return self._log.forgotten
+
+    def forgets(self, user_id: str) -> bool:
+        """Whether what the bundle knows of a customer must not be used."""
+        return self._log.forgets(user_id)
+
+    def forget(self, forgotten: ForgottenUsers, user_id: str = "") -> None:
+        """Use nothing of deleted customers, in this value and all that share memory with it.
+
+        Counts of items that follow one another stay.
+
+        Args:
+            forgotten: All that were deleted.
+            user_id: One of them, who has just been deleted: the events up to now are dropped.
+        """
+        self._log.forgotten = forgotten
+        if user_id:
+            self._log.drop(user_id)
+
     def __iter__(self) -> Iterator[LiveEvent]:
-        """Events after the bundle, in order."""
+        """Events after the bundle, in order; those of deleted customers have neither customer nor item."""
         events = self._log.events
         return (events[place] for place in range(self._events))
 
@@ -127,7 +156,9 @@ class LiveEvents:
         """
         log = self._log
         interactions, rejected = log.parts.interactions, log.parts.rejected
-        user, rejecting = interactions.user_index(user_id), rejected.user_index(user_id)
+        known = not log.forgets(user_id)
+        user = interactions.user_index(user_id) if known else None
+        rejecting = rejected.user_index(user_id) if known else None
         stored = np.empty(0, dtype=np.int32) if user is None else interactions.history(user)
         refused = np.empty(0, dtype=np.int32) if rejecting is None else np.unique(rejected.history(rejecting))
         places = log.places.get(user_id, ())
@@ -165,12 +196,15 @@ class _Log:
 
     Attributes:
         parts: Parts of the bundle.
+        deletions: Number of the last deletion of a customer that the bundle's histories follow.
+        forgotten: Deleted customers.
         events: The events.
         places: Indexes of the events of each customer, ascending.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, deletions: int, forgotten: ForgottenUsers | None = None) -> None:
         self.parts = parts
+        self.deletions, self.forgotten = deletions, forgotten or ForgottenUsers()
         self.events: list[LiveEvent] = []
         self.places: dict[str, list[int]] = {}
         self._counting = threading.Lock()
@@ -184,6 +218,17 @@ class _Log:
                 self.places.setdefault(event.user_id, []).append(len(self.events))
             self.events.append(event)
 
+    def forgets(self, user_id: str) -> bool:
+        return self.forgotten.has(user_id, self.deletions)
+
+    def drop(self, user_id: str) -> None:
+        for place in self.places.pop(user_id, ()):
+            # The place stays: events are counted by place.
+            self.events[place] = LiveEvent("", "", number=self.events[place].number)
+        with self._counting:
+            if self._counts is not None:
+                self._counts.forget(user_id)
+
     def transitions(self, events: int, catalogue: Catalogue) -> Graphs:
         wanted, made = (events, len(catalogue)), self._made
         if made is not None and made[0] == wanted:
@@ -192,7 +237,7 @@ class _Log:
             counts = self._counts
             if counts is None or counts.events > events or counts.items > len(catalogue):
                 # Counts cannot shrink: an earlier moment is counted again from the bundle.
-                counts = _Counts(self.parts)
+                counts = _Counts(self.parts, self.forgets)
                 self._counts = self._counts or counts
             for place in range(counts.events, events):
                 counts.add(self.events[place], catalogue)
@@ -204,9 +249,10 @@ class _Log:
 class _Counts:
     """The first `events` events, counted for a catalogue of `items` rows."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._near = TransitionCounts(parts.transitions, parts.interactions, parts.channels.transitions)
-        self._wide = TransitionCounts(parts.transitions_wide, parts.interactions, parts.channels.transitions_wide)
+    def __init__(self, parts: Parts, forgets: Callable[[str], bool]) -> None:
+        bought, configs = parts.interactions, parts.channels
+        self._near = TransitionCounts(parts.transitions, bought, configs.transitions, forgets)
+        self._wide = TransitionCounts(parts.transitions_wide, bought, configs.transitions_wide, forgets)
         self.events = self.items = 0
 
     def add(self, event: LiveEvent, catalogue: Catalogue) -> None:
@@ -216,6 +262,10 @@ class _Counts:
             self._near.add(event.user_id, row)
             self._wide.add(event.user_id, row)
         self.events += 1
+
+    def forget(self, user_id: str) -> None:
+        self._near.forget(user_id)
+        self._wide.forget(user_id)
 
     def graphs(self, items: int) -> Graphs:
         self._grow(items)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from mmrec.contract.forgotten_users import nobody
 from mmrec.contract.items import Versions
 from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import PredictedRating, PredictedRatings
@@ -36,9 +38,19 @@ class RatingPredictor:
         self._versions = versions
         self._clock = clock
 
-    def predict_many(self, requests: Sequence[RatingRequest]) -> list[PredictedRatings | MmrecError]:
-        """Ratings of several requests; one that cannot be answered fails alone."""
-        return [outcome(self._predict, request) for request in requests]
+    def predict_many(
+        self, requests: Sequence[RatingRequest], forgets: Callable[[str], bool] = nobody
+    ) -> list[PredictedRatings | MmrecError]:
+        """Ratings of several requests; one that cannot be answered fails alone.
+
+        Args:
+            requests: Requests of any customers.
+            forgets: Whether the stored ratings of a customer must not be used.
+        """
+        return [
+            outcome(self._predict, replace(request, user_id="") if forgets(request.user_id) else request)
+            for request in requests
+        ]
 
     def _predict(self, request: RatingRequest) -> PredictedRatings:
         model, catalogue = self._parts.rating_model, self._parts.catalogue

@@ -119,7 +119,8 @@ class SnapshotAnswers(Questions):
         Stored and given ratings are read, none is learned from. A rating is that of now: what a customer rated a moment
         ago counts for more than what was rated long ago.
         """
-        return self.snapshot().rater.predict_many(requests)
+        now = self.snapshot()
+        return now.rater.predict_many(requests, now.live.forgets)
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
         """Nearest items of several items; the item itself is left out."""

@@ -10,7 +10,14 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar, Unpack
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
-from mmrec.contract.events import EventPage, EventResults, ListEventsRequest, RecordEventsRequest
+from mmrec.contract.events import (
+    DeletedUser,
+    DeleteUserRequest,
+    EventPage,
+    EventResults,
+    ListEventsRequest,
+    RecordEventsRequest,
+)
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
@@ -460,3 +467,20 @@ class AsyncMethods(ABC):
             MmrecError: another of the classes of `mmrec.errors`.
         """
         return await self._call(rpcs.LIST_EVENTS, ListEventsRequest(user_id, **options), timeout)
+
+    async def delete_user(self, user_id: str, *, timeout: float | None = None) -> DeletedUser:
+        """Delete a customer, who is an unknown one to every later call; only events recorded later count.
+
+        Recorded events are removed; what the bundle knows of the customer is no longer used, also after a restart and
+        with another version of the bundle. Calling it again is safe, and right when this has failed.
+
+        Args:
+            user_id: The customer.
+            timeout: Timeout in seconds.
+
+        Raises:
+            FailedPreconditionError: the server keeps no events.
+            UnavailableError: another program reads the store, whose files still hold bytes of the customer; call again.
+            MmrecError: another of the classes of `mmrec.errors`.
+        """
+        return await self._call(rpcs.DELETE_USER, DeleteUserRequest(user_id), timeout)

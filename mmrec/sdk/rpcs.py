@@ -19,7 +19,14 @@ from google.protobuf.message_factory import GetMessageClass
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.conversation import ConversationTurn, ConverseRequest
 from mmrec.contract.engine import Engine, Questions, wording_of
-from mmrec.contract.events import EventPage, EventResults, ListEventsRequest, RecordEventsRequest
+from mmrec.contract.events import (
+    DeletedUser,
+    DeleteUserRequest,
+    EventPage,
+    EventResults,
+    ListEventsRequest,
+    RecordEventsRequest,
+)
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
@@ -374,6 +381,12 @@ LIST_EVENTS: Rpc[ListEventsRequest, EventPage] = Rpc(
     request=ListEventsRequest,
     reply=EventPage,
 )
+DELETE_USER: Rpc[DeleteUserRequest, DeletedUser] = Rpc(
+    path="/mmrec.v1.RecommendationService/DeleteUser",
+    kind="delete-user",
+    request=DeleteUserRequest,
+    reply=DeletedUser,
+)
 GET_SERVICE_INFO: Rpc[ServiceInfoRequest, ServiceInfo] = Rpc(
     path="/mmrec.v1.SystemService/GetServiceInfo",
     kind="info",
@@ -406,6 +419,7 @@ _IMPLEMENTED: tuple[Rpc[Any, Any], ...] = (
     DELETE_ITEMS,
     RECORD_EVENTS,
     LIST_EVENTS,
+    DELETE_USER,
     GET_SERVICE_INFO,
 )
 RPCS: Mapping[str, Rpc[Any, Any]] = {rpc.path: rpc for rpc in _IMPLEMENTED}
@@ -441,5 +455,6 @@ ENGINE_CALLS: Mapping[str, Callable[[Engine, list[Any]], list[Any]]] = {
     "delete": lambda engine, requests: engine.delete_many(requests),
     "record-events": lambda engine, requests: engine.record_events_many(requests),
     "list-events": lambda engine, requests: engine.list_events_many(requests),
+    "delete-user": lambda engine, requests: engine.delete_user_many(requests),
 }
 """The engine's method for each kind of request, including changes and events."""

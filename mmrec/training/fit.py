@@ -50,7 +50,15 @@ from mmrec.language.wish_prompts import WishPrompts
 from mmrec.language.wishes import OTHER_WORDINGS, make_described_wishes, make_wishes
 from mmrec.ratings.fitting import fit_rating_model
 from mmrec.ratings.model import RatingModel
-from mmrec.recommender.artefact import ENCODERS, HOLDS_CHANGES, HOLDS_EVENTS, INSTRUCTED, Parts, write_parts
+from mmrec.recommender.artefact import (
+    ENCODERS,
+    HOLDS_CHANGES,
+    HOLDS_DELETIONS,
+    HOLDS_EVENTS,
+    INSTRUCTED,
+    Parts,
+    write_parts,
+)
 from mmrec.recommender.ranking_model import CHANNELS, INSTRUCTED_CHANNELS, WISH, Histories, RankingModel
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.disk_errors import RESUME_HINT, refusals_as_errors
@@ -106,6 +114,8 @@ class FitRun:
             not said.
         holds_events: The dataset holds the events of a store up to this number; a server then replays only later ones.
             None: it holds none.
+        holds_deletions: The dataset has nothing that this store deleted of customers, up to this number of a deletion;
+            a server then uses what the bundle has of them, which came later. None: not said.
         fresh: Start every stage anew, whatever earlier fits have left in the bundle folder.
     """
 
@@ -113,10 +123,11 @@ class FitRun:
     log_dir: Path | None = None
     holds_changes: int | None = None
     holds_events: int | None = None
+    holds_deletions: int | None = None
     fresh: bool = False
 
     def __post_init__(self) -> None:
-        check_numbers(self, "holds_changes", "holds_events", low=0)
+        check_numbers(self, "holds_changes", "holds_events", "holds_deletions", low=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -689,6 +700,8 @@ def _publish(writer: BundleWriter, job: _Job, made: _Made, key: dict[str, Any]) 
         parameters[HOLDS_CHANGES] = job.run.holds_changes
     if job.run.holds_events is not None:
         parameters[HOLDS_EVENTS] = job.run.holds_events
+    if job.run.holds_deletions is not None:
+        parameters[HOLDS_DELETIONS] = job.run.holds_deletions
     return writer.commit(versions=versions, parameters=parameters)
 
 

@@ -80,6 +80,11 @@ class RecommendationServiceStub(object):
                 request_serializer=mmrec_dot_v1_dot_recommendation__pb2.ListEventsRequest.SerializeToString,
                 response_deserializer=mmrec_dot_v1_dot_recommendation__pb2.ListEventsResponse.FromString,
                 _registered_method=True)
+        self.DeleteUser = channel.unary_unary(
+                '/mmrec.v1.RecommendationService/DeleteUser',
+                request_serializer=mmrec_dot_v1_dot_recommendation__pb2.DeleteUserRequest.SerializeToString,
+                response_deserializer=mmrec_dot_v1_dot_recommendation__pb2.DeleteUserResponse.FromString,
+                _registered_method=True)
 
 
 class RecommendationServiceServicer(object):
@@ -154,6 +159,17 @@ class RecommendationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteUser(self, request, context):
+        """Deletes a customer: the recorded events, in memory and in every byte of the store's files, and the use of the history,
+        rejections and ratings that the bundle has. Once it is answered, the customer is an unknown one to every call, also after
+        a restart and with another version of the bundle; of a customer who comes back, only later events count. What is kept to
+        that end is a keyed digest of the id. Counts of items that follow one another stay: they say nothing of a customer. The
+        files of the bundle keep what they have until a fit on this store leaves the customer out. Calling it again is safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecommendationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -201,6 +217,11 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.ListEvents,
                     request_deserializer=mmrec_dot_v1_dot_recommendation__pb2.ListEventsRequest.FromString,
                     response_serializer=mmrec_dot_v1_dot_recommendation__pb2.ListEventsResponse.SerializeToString,
+            ),
+            'DeleteUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteUser,
+                    request_deserializer=mmrec_dot_v1_dot_recommendation__pb2.DeleteUserRequest.FromString,
+                    response_serializer=mmrec_dot_v1_dot_recommendation__pb2.DeleteUserResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -447,6 +468,33 @@ class RecommendationService(object):
             '/mmrec.v1.RecommendationService/ListEvents',
             mmrec_dot_v1_dot_recommendation__pb2.ListEventsRequest.SerializeToString,
             mmrec_dot_v1_dot_recommendation__pb2.ListEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mmrec.v1.RecommendationService/DeleteUser',
+            mmrec_dot_v1_dot_recommendation__pb2.DeleteUserRequest.SerializeToString,
+            mmrec_dot_v1_dot_recommendation__pb2.DeleteUserResponse.FromString,
             options,
             channel_credentials,
             insecure,

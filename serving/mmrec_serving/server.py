@@ -36,6 +36,7 @@ from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
 from mmrec.sdk.rpcs import (
     CONVERSE,
     DELETE_ITEMS,
+    DELETE_USER,
     ENGINE_CALLS,
     LIST_EVENTS,
     QUESTIONS,
@@ -46,7 +47,7 @@ from mmrec.sdk.rpcs import (
 )
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.config import ServerConfig
-from mmrec_serving.event_log import SqliteEventStore, StoreFolder
+from mmrec_serving.event_log import SqliteEventReader, SqliteEventStore, StoreFolder
 from mmrec_serving.interceptors import AuthInterceptor, ErrorInterceptor
 from mmrec_serving.pictures import PicturesAhead
 from mmrec_serving.priority import Pace, give_way
@@ -64,7 +65,7 @@ _log = logging.getLogger(__name__)
 CHANGES = (UPSERT_ITEMS.kind, DELETE_ITEMS.kind)
 """Kinds of work that change the catalogue."""
 
-EVENTS = (RECORD_EVENTS.kind, LIST_EVENTS.kind)
+EVENTS = (RECORD_EVENTS.kind, LIST_EVENTS.kind, DELETE_USER.kind)
 """Kinds of work that the store of events does."""
 
 _LARGE_CHANGE = 32
@@ -79,12 +80,16 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-def _prepared(engine_factory: Callable[[], Engine], loaded: Future[Engine]) -> Mapping[str, Work]:
+def _prepared(engine_factory: Callable[[], Engine], store: Path | None, loaded: Future[Engine]) -> Mapping[str, Work]:
     """Load the engine and let it answer once."""
     try:
         engine = engine_factory()
         engine.info()
         warm_up(engine)
+        if store is not None:
+            # Before the first question: what is known of deleted customers is not used while events are replayed.
+            with suppress(NotFoundError), SqliteEventReader(StoreFolder(store)) as reader:
+                cast(EventEngine, engine).forget_users(reader.forgotten())
     except BaseException as err:
         loaded.set_exception(err)
         raise
@@ -175,7 +180,7 @@ class Server:
         self._maintenance: BackgroundMaintenance | None = None
         limits = SchedulerLimits(self.config.max_queue, self.config.max_batch, weight_of)
         self._scheduler = Scheduler(
-            functools.partial(_prepared, engine_factory, loaded),
+            functools.partial(_prepared, engine_factory, self.config.store, loaded),
             limits,
             steady=lambda: _works(QUESTIONS, loaded.result().snapshot()),
             on_end=self._worker_ended,

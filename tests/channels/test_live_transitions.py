@@ -70,6 +70,20 @@ def test_a_new_customers_first_item_follows_nothing_and_nobodys_item_leads_nowhe
     assert graph.popularity_C.tolist() == [1, 1, 1, 1, 1, 0]
 
 
+def test_a_forgotten_customers_next_item_follows_nothing_and_counted_pairs_stay() -> None:
+    config = TransitionConfig()
+    known = interactions([("a", 0), ("b", 5)])
+    forgotten: set[str] = set()
+    counts = TransitionCounts(count_transitions(known, ITEMS, config), known, config, forgotten.__contains__)
+    counts.add("a", 1)
+    for user in ("a", "b"):
+        forgotten.add(user)
+        counts.forget(user)
+    for user, item in (("a", 2), ("b", 3), ("a", 4)):
+        counts.add(user, item)
+    assert np.argwhere(counts.snapshot().forward.toarray()).tolist() == [[0, 1], [2, 4]]
+
+
 @pytest.mark.parametrize("item", [-1, ITEMS])
 def test_an_item_outside_the_catalogue_is_refused(item: int) -> None:
     known = interactions([("a", 0)])

@@ -73,6 +73,7 @@ def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixt
         "upsert",
         "record",
         "events",
+        "forget",
         "delete",
         "fold",
         "info",

@@ -1,4 +1,4 @@
-"""`mmrec record` and `mmrec events`, as a person calls them."""
+"""`mmrec record`, `mmrec events` and `mmrec forget`, as a person calls them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import mmrec
 from mmrec.bundle import open_bundle
 from mmrec.cli import main
 from mmrec.contract.events import UserEvent
-from mmrec.recommender.artefact import HOLDS_EVENTS
+from mmrec.recommender.artefact import HOLDS_DELETIONS, HOLDS_EVENTS
 from mmrec_serving import BackgroundServer, ServerConfig
 from mmrec_serving.event_log import SqliteEventStore, StoreFolder
 from tests.cli.test_full_disk import ITEMS
@@ -100,18 +100,23 @@ def test_a_fit_reads_what_a_server_has_recorded(tmp_path: Path, capsys: pytest.C
     folder.mkdir()
     (folder / "items.tsv").write_text(ITEMS, encoding="utf-8")
     taken = [UserEvent(f"i{(user + n) % 12}", "view", f"u{user}", time=1e9 + n) for user in range(12) for n in range(6)]
+    of_dataset = ["user_id\titem_id\ttimestamp", "deleted\ti1\t5", "deleted\ti2\t6", "u1\ti9\t7"]
+    (folder / "events.tsv").write_text("\n".join(of_dataset) + "\n", encoding="utf-8")
     with SqliteEventStore(StoreFolder(store)) as recording:
         recording.record([*taken, UserEvent("i1", "impression", "u1")])
+        recording.delete_user("deleted")
         # While a server has the store open.
-        arguments = ["fit", str(folder), "--out", str(bundle), "--events-from", str(store), "--epochs", "1", "--quiet"]
+        arguments = ["fit", str(folder), "--out", str(bundle), "--events-from", str(store), "--epochs", "1"]
         status, _, err = _run([*arguments, "--device", "cpu"], capsys)
     assert status == 0, err
     opened = open_bundle(bundle)
+    assert "events of deleted customers that are left out of the dataset: 2 (customers: 1)" in err
     assert opened.manifest.parameters[HOLDS_EVENTS] == 73
+    assert opened.manifest.parameters[HOLDS_DELETIONS] == 1
     assert opened.manifest.name == "shop"
     engine = mmrec.Recommender.load(bundle, device="cpu")
     assert engine.info().users == 12
-    assert len(engine.recommend(user_id="u1", k=12).items) == 6
+    assert len(engine.recommend(user_id="u1", k=12).items) == 5
     status, _, err = _run([*arguments, "--events-from", str(tmp_path / "none")], capsys)
     assert status == 3
     assert "none" in err
@@ -132,3 +137,17 @@ def test_what_was_recorded_is_listed(server: BackgroundServer, capsys: pytest.Ca
     assert found["next_page_token"] == ""
     status, _, err = _run(["events", "--server", server.target], capsys)
     assert (status, "user_id is empty; pass the id of the customer" in err) == (2, True)
+
+
+def test_a_customer_is_forgotten(
+    server: BackgroundServer, engine: FakeEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with mmrec.Client(server.target) as client:
+        client.record_events([UserEvent("a", "view", "u"), UserEvent("b", "view", "u"), UserEvent("b", "view", "v")])
+    status, out, _ = _run(["forget", "--user", "u", "--server", server.target], capsys)
+    assert (status, out.splitlines()[-1].split()) == (0, ["events", "removed", "2"])
+    status, out, _ = _run(["forget", "--user", "u", "--server", server.target, "--json"], capsys)
+    assert (status, json.loads(out)) == (0, {"events": 0})
+    assert [asked for asked in engine.asked if asked[0] == "delete-user"] == [("delete-user", 1)] * 2
+    status, _, err = _run(["forget", "--user", "u"], capsys)
+    assert (status, "--server is not given" in err) == (2, True)

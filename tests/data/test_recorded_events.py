@@ -51,7 +51,7 @@ def histories(folder: Path) -> dict[str, list[str]]:
 def test_recorded_events_follow_those_of_the_dataset(name: str, events: str, tmp_path: Path) -> None:
     source, made = shop(tmp_path, events, name), tmp_path / "made" / "shop"
     for _ in range(2):  # an earlier one is replaced
-        assert with_recorded_events(source, RECORDED, made) == made
+        assert with_recorded_events(source, RECORDED, made) == (0, 0)
     assert histories(made) == {"u": ["a", "b", "c"], "new": ["b"], "visit:s": ["a", "d"]}
     data = read_dataset(made)
     rejected = data.rejected
@@ -65,7 +65,8 @@ def test_recorded_events_follow_those_of_the_dataset(name: str, events: str, tmp
 
 
 def test_a_dataset_without_events_has_the_recorded_ones(tmp_path: Path) -> None:
-    made = with_recorded_events(shop(tmp_path), RECORDED, tmp_path / "made")
+    made = tmp_path / "made"
+    with_recorded_events(shop(tmp_path), RECORDED, made)
     assert histories(made) == {"u": ["c"], "new": ["b"], "visit:s": ["a", "d"]}
 
 
@@ -75,3 +76,10 @@ def test_what_recorded_events_cannot_follow_is_refused(tmp_path: Path) -> None:
     source = shop(tmp_path, "user_id,item_id,position\nu,a,1\n")
     with pytest.raises(InvalidDatasetError, match="have no column 'timestamp'"):
         with_recorded_events(source, RECORDED, tmp_path / "made")
+
+
+def test_what_the_dataset_has_of_deleted_users_is_left_out(tmp_path: Path) -> None:
+    source, made = shop(tmp_path, "user_id,item_id,timestamp\nu,a,1\nv,b,2\nu,d,3\nw,a,4\nv,d,5\n"), tmp_path / "made"
+    # What was recorded of u came after the deletion.
+    assert with_recorded_events(source, RECORDED, made, {"u", "w", "nobody"}.__contains__) == (3, 2)
+    assert histories(made) == {"v": ["b", "d"], "u": ["c"], "new": ["b"], "visit:s": ["a", "d"]}

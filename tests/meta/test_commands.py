@@ -40,6 +40,7 @@ NAMES = (
     "upsert",
     "record",
     "events",
+    "forget",
     "delete",
     "fold",
     "info",

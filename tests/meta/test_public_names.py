@@ -80,6 +80,7 @@ def test_the_front_door_opens_on_every_name() -> None:
         "Constraint",
         "ConversationState",
         "ConversationTurn",
+        "DeletedUser",
         "DuplicateGroup",
         "DuplicateGroups",
         "EmbedResults",

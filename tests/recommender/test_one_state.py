@@ -230,7 +230,7 @@ CHECKS: dict[str, Callable[[mmrec.Recommender, Rewriting], None]] = {
 
 def test_there_is_a_check_for_every_question() -> None:
     assert CHECKS.keys() == QUESTIONS.keys()
-    assert ENGINE_CALLS.keys() - QUESTIONS.keys() == {"upsert", "delete", "record-events", "list-events"}
+    assert ENGINE_CALLS.keys() - QUESTIONS.keys() == {"upsert", "delete", "record-events", "list-events", "delete-user"}
 
 
 @pytest.mark.parametrize("kind", sorted(CHECKS))

@@ -68,6 +68,16 @@ def test_the_average_user_rates_an_item_as_it_is_rated() -> None:
     assert (found.missing_ids, found.versions) == ((), VERSIONS)
 
 
+def test_of_a_forgotten_user_given_ratings_alone_are_read() -> None:
+    asked = RatingRequest(("b", "c"), (HistoryEvent("d", rating=5.0),))
+    of_user = replace(asked, user_id="u")
+    engine = predictor(YESTERDAY, rating_model())
+    (known,) = engine.predict_many([of_user])
+    forgotten, other = engine.predict_many([of_user, replace(asked, user_id="v")], {"u"}.__contains__)
+    assert forgotten == other == rate(asked)
+    assert known != forgotten
+
+
 def test_a_rating_of_a_moment_ago_counts_whole_and_one_of_yesterday_half() -> None:
     just_now = RatingRequest(("a", "b"), (HistoryEvent("d", rating=5.0),))
     assert values(rate(just_now)) == {"a": 4.0, "b": 5.0}

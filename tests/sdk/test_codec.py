@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.conversation import Constraint, ConversationState, ConversationTurn, ConverseRequest
-from mmrec.contract.events import EventPage, EventResults, ListEventsRequest, RecordEventsRequest, UserEvent
+from mmrec.contract.events import (
+    DeletedUser,
+    DeleteUserRequest,
+    EventPage,
+    EventResults,
+    ListEventsRequest,
+    RecordEventsRequest,
+    UserEvent,
+)
 from mmrec.contract.items import (
     ITEM_FIELDS,
     ChannelShare,
@@ -335,6 +343,10 @@ SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
     "/mmrec.v1.RecommendationService/ListEvents": (
         st.builds(ListEventsRequest, ids.filter(bool), ks, words),
         st.builds(EventPage, st.lists(events, max_size=4).map(tuple), words),
+    ),
+    "/mmrec.v1.RecommendationService/DeleteUser": (
+        st.builds(DeleteUserRequest, ids.filter(bool)),
+        st.builds(DeletedUser, whole_numbers),
     ),
     "/mmrec.v1.SystemService/GetServiceInfo": (
         st.builds(ServiceInfoRequest),

@@ -36,6 +36,7 @@ PUBLIC = [
     "close",
     "converse",
     "delete_items",
+    "delete_user",
     "duplicates",
     "embed",
     "embed_user",

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import mmrec
 from mmrec.bundle import BundleWriter, open_bundle
 from mmrec.contract.events import RecordEventsRequest, UserEvent
+from mmrec.contract.forgotten_users import ForgottenUsers
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
-from mmrec.recommender.artefact import HOLDS_EVENTS
+from mmrec.recommender.artefact import HOLDS_DELETIONS, HOLDS_EVENTS
 from mmrec_serving import BackgroundServer, ServerConfig
 from mmrec_serving.event_log import SqliteEventStore, StoreFolder
 from mmrec_serving.updates.recorded_events import RecordedEvents
 from tests.commands import start
+from tests.serving.event_log.making import files_with
 
 
 @pytest.fixture
@@ -114,6 +117,9 @@ class Noting:
     def count_events(self) -> None:
         self.counted += 1
 
+    def forget_users(self, forgotten: ForgottenUsers, user_id: str = "") -> None:
+        assert not self.numbers
+
 
 def test_events_that_a_bundle_was_fitted_on_are_not_replayed(demo_bundle: Path, tmp_path: Path) -> None:
     source = open_bundle(demo_bundle)
@@ -153,6 +159,11 @@ def test_without_a_store_no_event_is_taken(demo_server: str) -> None:
         pytest.raises(FailedPreconditionError, match="keeps no events; start it with a folder for them"),
     ):
         client.list_events("u")
+    with (
+        mmrec.Client(demo_server, timeout=60) as client,
+        pytest.raises(FailedPreconditionError, match="keeps no events; start it with a folder for them"),
+    ):
+        client.delete_user("u")
 
 
 def test_a_server_for_tests_keeps_events_in_memory(demo_bundle: Path) -> None:
@@ -198,3 +209,109 @@ def test_in_process_pages_are_the_same(demo_bundle: Path) -> None:
     own.record_events(views("u", "p0004"))
     last = own.list_events("u", page_size=2, page_token=first.next_page_token)
     assert ([event.item_id for event in last.events], last.next_page_token) == (["p0001"], "")
+
+
+# --- deleting a customer --------------------------------------------------------------------------------------------
+
+KNOWN = "c0023"
+"""A customer of whom the bundle has a history."""
+
+
+def outcome_of(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except mmrec.MmrecError as err:
+        return type(err), err.message
+
+
+def answers_to(engine: Any, user_id: str) -> list[Any]:
+    """What calls that read a history answer to a customer."""
+    found = engine.recommend(user_id=user_id, k=60, explain=True)
+    embedded = engine.embed_user(user_id=user_id)
+    return [
+        found.items,
+        found.fallback,
+        engine.rank(["p0001", "p0002", "p0003"], user_id=user_id).items,
+        (embedded.vector.tolist(), embedded.fallback),
+        engine.explain(["p0001", "p0002"], user_id=user_id).explanations,
+        outcome_of(lambda: engine.predict_ratings(["p0001", "p0002"], user_id=user_id)),
+    ]
+
+
+def test_a_deleted_customer_is_an_unknown_one_also_after_a_restart(demo_bundle: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    config = ServerConfig(port=0, store=store)
+
+    def load() -> mmrec.Recommender:
+        return mmrec.Recommender.load(demo_bundle, device="cpu")
+
+    with BackgroundServer(load, config) as server, mmrec.Client(server.target, timeout=60) as client:
+        client.record_events([*views(KNOWN, "p0001", "p0002"), UserEvent("p0003", "dismiss", KNOWN)])
+        assert answers_to(client, KNOWN) != answers_to(client, "nobody")
+        assert files_with(store, KNOWN) != []
+        assert client.delete_user(KNOWN) == mmrec.DeletedUser(3)
+        assert files_with(store, KNOWN) == []
+        assert answers_to(client, KNOWN) == answers_to(client, "nobody")
+        assert client.list_events(KNOWN).events == ()
+        assert client.delete_user(KNOWN) == client.delete_user("nobody") == mmrec.DeletedUser(0)
+        with pytest.raises(InvalidArgumentError, match="user_id is empty; pass the id of the customer"):
+            client.delete_user("")
+    assert files_with(store, KNOWN) == []
+    with BackgroundServer(load, config) as server, mmrec.Client(server.target, timeout=60) as client:
+        assert answers_to(client, KNOWN) == answers_to(client, "nobody")
+        # Who comes back begins anew.
+        for user_id in (KNOWN, "newcomer"):
+            client.record_events(views(user_id, "p0007"))
+        assert client.recommend(user_id=KNOWN, k=60).item_ids == client.recommend(user_id="newcomer", k=60).item_ids
+        assert len(client.recommend(user_id=KNOWN, k=60).items) == 59
+
+
+def test_another_version_of_the_bundle_does_not_bring_a_deleted_customer_back(
+    demo_bundle: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "bundle"
+    source = open_bundle(demo_bundle)
+
+    def publish(**parameters: int) -> None:
+        with BundleWriter(root, preset="p", name="n") as writer:
+            for name in source.manifest.files:
+                writer.path(name).parent.mkdir(parents=True, exist_ok=True)
+                writer.path(name).write_bytes(source.path(name).read_bytes())
+            writer.commit(versions=source.manifest.versions, parameters={**source.manifest.parameters, **parameters})
+
+    publish()
+    own = mmrec.Recommender.load(root, device="cpu")
+    before = own.recommend(user_id=KNOWN, k=60).items
+    store = SqliteEventStore(StoreFolder(tmp_path / "store"))
+    recorded = RecordedEvents(own, store)
+    recorded.replay()
+    assert recorded.record_many([RecordEventsRequest(tuple(views(KNOWN, "p0001", "p0002")))])[0]
+    assert recorded.delete_many([mmrec.contract.events.DeleteUserRequest(KNOWN)]) == [mmrec.DeletedUser(2)]
+    assert [(event.user_id, event.item_id) for event in own.snapshot().live] == [("", ""), ("", "")]
+    unknown = answers_to(own, "nobody")
+    assert answers_to(own, KNOWN) == unknown
+    publish()
+    own.adopt(own.load_current())
+    assert answers_to(own, KNOWN) == unknown
+    # A fit that has left the customer out has what came after the deletion alone, which counts.
+    publish(**{HOLDS_DELETIONS: 1})
+    own.adopt(own.load_current())
+    assert own.recommend(user_id=KNOWN, k=60).items == before
+    # Until the next deletion.
+    recorded.delete_many([mmrec.contract.events.DeleteUserRequest(KNOWN)])
+    assert answers_to(own, KNOWN) == unknown
+    recorded.close()
+
+
+def test_in_process_a_customer_is_deleted_from_memory(demo_bundle: Path) -> None:
+    own = mmrec.Recommender.load(demo_bundle, device="cpu")
+    unknown = answers_to(own, "nobody")
+    own.record_events([UserEvent("p0001", "view", KNOWN, event_id="e"), UserEvent("p0003", "dismiss", KNOWN)])
+    assert own.delete_user(KNOWN) == mmrec.DeletedUser(2)
+    assert own.list_events(KNOWN).events == ()
+    assert own.delete_user(KNOWN) == mmrec.DeletedUser(0)
+    found = own.recommend(user_id=KNOWN, k=60)
+    assert (found.item_ids, found.fallback) == (tuple(item.item_id for item in unknown[0]), unknown[1])
+    # The id of an event of a deleted customer is forgotten too.
+    own.record_events([UserEvent("p0001", "view", KNOWN, event_id="e")])
+    assert len(own.recommend(user_id=KNOWN, k=60).items) == 59

@@ -5,7 +5,7 @@ Unit of work: one call of many events. Every store keeps these promises:
 * Durable: what `record` returned survives a kill and a power cut. The events of a call are there all, or none of them.
 * Numbered: numbers rise by one per recorded event and are given once, whatever is deleted, and after a crash too.
 * Once: an event whose id was recorded before is not recorded again.
-* Forgotten: after `delete_user` nothing of that customer is left in the files of the store.
+* Forgotten: after `delete_user` nothing of that customer is left in the files of the store but a keyed digest.
 * Never overwritten: a file that is damaged, or of another program or layout, is refused with a remedy and not changed.
 
 These do not hold for a disk that reports writes it has not made, or when somebody removes a ``-wal`` file. A call that
@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, Self
 
 from mmrec.contract.events import UserEvent
+from mmrec.contract.forgotten_users import ForgottenUsers
 
 
 class RecordedEvent(NamedTuple):
@@ -53,6 +54,10 @@ class EventReader(Protocol):
         Raises:
             BundleError: an event is damaged.
         """
+        ...
+
+    def forgotten(self) -> ForgottenUsers:
+        """The customers that were deleted, each by the number of its last deletion."""
         ...
 
     def replay(self, after: int = 0, batch: int = 1000) -> Iterator[Sequence[RecordedEvent]]:
@@ -100,9 +105,11 @@ class EventStore(EventReader, Protocol):
         ...
 
     def delete_user(self, user_id: str) -> int:
-        """Delete every event of a customer; returns how many there were.
+        """Delete every event of a customer, of whom `forgotten` then tells; returns how many there were.
 
-        Afterwards no byte of the customer's id is in any file of the store, as far as these events brought it there.
+        A customer without events is deleted too: a bundle may know of one. Each call is a deletion of its own, with the
+        next number. Afterwards no byte of the customer's id is in any file of the store, as far as these events brought
+        it there.
         The ids of the events are forgotten too: one that is sent again is recorded.
 
         Raises:

@@ -3,10 +3,13 @@
     events         one row per event, by sequence number, with a checksum (CRC-32), since SQLite notices damage to the
                    shape of its file only; of a deleted event the number alone is left, and every other column is NULL
     users          one row per customer: the id stands here only; of a deleted customer an empty row is left
+    deletions      one row per deleted customer: the number of the last deletion, and the keyed digest of the id
+    deletion_key   the random key of these digests
 
-Rows of both tables are appended and made empty, never removed, and no index has a text. So SQLite never moves the text
-of one row to make room for another, which would leave a copy in the unused part of a page that no deletion reaches.
-The indexes have 8-byte digests instead: equal digests of different ids are told apart by the texts of the rows.
+Rows of the first two tables are appended and made empty, never removed, and no index has a text. So SQLite never moves
+the text of one row to make room for another, which would leave a copy in the unused part of a page that no deletion
+reaches. Their indexes have 8-byte digests instead: equal digests of different ids are told apart by the texts of the
+rows.
 """
 
 from __future__ import annotations
@@ -40,6 +43,8 @@ _SCHEMA = (
     "CREATE INDEX events_by_id ON events (event_digest) WHERE event_digest IS NOT NULL",
     "CREATE TABLE users (number INTEGER PRIMARY KEY, digest INTEGER, user_id TEXT)",
     "CREATE INDEX users_by_id ON users (digest) WHERE digest IS NOT NULL",
+    "CREATE TABLE deletions (number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE)",
+    "CREATE TABLE deletion_key (key BLOB NOT NULL)",
 )
 EVENTS = StoreKind(
     name="store of events",
@@ -50,7 +55,7 @@ EVENTS = StoreKind(
     file="events.sqlite",
     lock=".events.lock",
     application=0x6D6D7265,  # mmre
-    version=1,
+    version=2,
     schema=_SCHEMA,
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
+from mmrec.contract.forgotten_users import ForgottenUsers
 from mmrec.contract.rules import Id, Whole
 from mmrec.errors import InvalidArgumentError
 from mmrec_serving.event_log.protocol import RecordedEvent
@@ -22,6 +23,7 @@ _USER = Id(empty="pass the id of the customer")
 _COLUMNS = f"{', '.join(CONTENT)}, checksum"
 USER_NUMBER = "(SELECT number FROM users WHERE digest = ? AND user_id = ?)"
 """The number of a user by the two values of `user_key`; NULL if there is none."""
+KEY = "SELECT key FROM deletion_key"
 _HISTORY = (
     f"SELECT sequence, {_COLUMNS} FROM events WHERE user = {USER_NUMBER} AND sequence > ? AND sequence <= ?"
     " ORDER BY sequence DESC LIMIT ?"
@@ -71,6 +73,12 @@ class SqliteEventReader:
         with self._readers.connection() as db:
             rows = db.execute(_HISTORY, (*key, after, upto, most)).fetchall()
         return [self._recorded(sequence, user_id, row) for sequence, *row in reversed(rows)]
+
+    def forgotten(self) -> ForgottenUsers:
+        """See `EventReader`."""
+        with self._readers.connection() as db:
+            (key,) = db.execute(KEY).fetchone()
+            return ForgottenUsers(key, dict(db.execute("SELECT digest, number FROM deletions")))
 
     def replay(self, after: int = 0, batch: int = 1000) -> Iterator[Sequence[RecordedEvent]]:
         """See `EventReader`."""

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 
 from mmrec.contract.events import UserEvent
+from mmrec.contract.forgotten_users import ForgottenUsers, new_key
 from mmrec.contract.rules import Each, Instance
 from mmrec.errors import ResourceExhaustedError, UnavailableError
 from mmrec_serving.event_log.sqlite_file import CONTENT, EVENTS, digest, pack
-from mmrec_serving.event_log.sqlite_reader import USER_NUMBER, SqliteEventReader, user_key
+from mmrec_serving.event_log.sqlite_reader import KEY, USER_NUMBER, SqliteEventReader, user_key
 from mmrec_serving.sqlite_files import Failpoint, StoreFile, StoreFolder, StoreWriter, no_failpoint
 
 _LOG_PAGES = 8000
@@ -31,6 +32,10 @@ _EMPTY_EVENTS = (
     f" checksum = NULL WHERE user = {USER_NUMBER}"
 )
 _EMPTY_USER = f"UPDATE users SET digest = NULL, user_id = '' WHERE number = {USER_NUMBER}"
+_INSERT_KEY = "INSERT INTO deletion_key (key) VALUES (?)"
+_INSERT_DELETION = (
+    "INSERT OR REPLACE INTO deletions (number, digest) SELECT coalesce(max(number), 0) + 1, ? FROM deletions"
+)
 _EVENTS = Each(Instance((UserEvent,), "mmrec.UserEvent values"), "mmrec.UserEvent values")
 
 
@@ -54,7 +59,7 @@ class SqliteEventStore(SqliteEventReader):
     ) -> None:
         self._clock, self._failpoint = clock, failpoint
         with ExitStack() as stack:
-            self._writer = StoreWriter(StoreFile(EVENTS, place), failpoint=failpoint)
+            self._writer = StoreWriter(StoreFile(EVENTS, place), _fill, failpoint)
             stack.callback(self._writer.close)
             with self._writer.connection() as db:
                 db.execute("PRAGMA secure_delete = ON")
@@ -95,6 +100,8 @@ class SqliteEventStore(SqliteEventReader):
         with self._writer.transaction("deletion") as db:
             deleted = db.execute(_EMPTY_EVENTS, key).rowcount
             db.execute(_EMPTY_USER, key)
+            (secret,) = db.execute(KEY).fetchone()
+            db.execute(_INSERT_DELETION, (ForgottenUsers(secret).digest(user_id),))
         # Also where nothing was deleted: an earlier call may have ended here.
         self._empty_log()
         return deleted
@@ -119,6 +126,11 @@ class SqliteEventStore(SqliteEventReader):
                 "another program reads the store (a backup, or an sqlite3 shell?); end it, then delete again",
                 retry_after_s=1.0,
             )
+
+
+def _fill(db: sqlite3.Connection) -> None:
+    """Write the first row of a new store."""
+    db.execute(_INSERT_KEY, (new_key(),))
 
 
 def _one(db: sqlite3.Connection, query: str, *values: object) -> int | None:

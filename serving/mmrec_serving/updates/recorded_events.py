@@ -13,12 +13,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from mmrec.bundle import Bundle
-from mmrec.contract.events import EventPage, EventResults, ListEventsRequest, RecordEventsRequest, UserEvent
+from mmrec.contract.events import (
+    DeletedUser,
+    DeleteUserRequest,
+    EventPage,
+    EventResults,
+    ListEventsRequest,
+    RecordEventsRequest,
+    UserEvent,
+)
+from mmrec.contract.forgotten_users import ForgottenUsers
 from mmrec.contract.outcomes import outcome
 from mmrec.errors import MmrecError
 from mmrec.recommender.artefact import HOLDS_EVENTS
 from mmrec.recommender.page_tokens import last_number, page_by_number
-from mmrec.sdk.rpcs import LIST_EVENTS, RECORD_EVENTS
+from mmrec.sdk.rpcs import DELETE_USER, LIST_EVENTS, RECORD_EVENTS
 from mmrec_serving.event_log import EventStore
 from mmrec_serving.priority import give_way
 from mmrec_serving.worker_threads import OnEnd, Worker, nobody
@@ -41,6 +50,9 @@ class EventEngine(Protocol):
     def count_events(self) -> None:
         """Bring the transitions up to the last event."""
 
+    def forget_users(self, forgotten: ForgottenUsers, user_id: str = "") -> None:
+        """Use nothing of deleted customers, nor the earlier events of `user_id`, who has just been deleted."""
+
 
 class RecordedEvents:
     """The events of one engine's customers.
@@ -55,10 +67,13 @@ class RecordedEvents:
         self._engine, self._store = engine, store
         self._wake = threading.Condition()
         self._closing = self._behind = False
+        self._forgotten = ForgottenUsers()
         self._worker = Worker("mmrec-counting", self._count, on_end)
 
     def replay(self) -> int:
         """Use all recorded events that the bundle does not include; returns the number of the last one. Called once."""
+        self._forgotten = self._store.forgotten()
+        self._engine.forget_users(self._forgotten)
         held = int(self._engine.bundle.manifest.parameters.get(HOLDS_EVENTS, 0))
         for batch in self._store.replay(held):
             self._engine.add_events(batch, count=False)
@@ -68,7 +83,11 @@ class RecordedEvents:
 
     def works(self) -> Mapping[str, Callable[[list[Any]], list[Any]]]:
         """The function for each kind of request, for a scheduler."""
-        return {RECORD_EVENTS.kind: self.record_many, LIST_EVENTS.kind: self.list_many}
+        return {
+            RECORD_EVENTS.kind: self.record_many,
+            LIST_EVENTS.kind: self.list_many,
+            DELETE_USER.kind: self.delete_many,
+        }
 
     def record_many(self, requests: Sequence[RecordEventsRequest]) -> list[EventResults | MmrecError]:
         """Record the events of several requests; where that fails, none of them is recorded."""
@@ -98,6 +117,20 @@ class RecordedEvents:
         shown = found[: request.page_size]
         page = page_by_number(request, shown, len(found) > len(shown), lambda entry: entry.sequence)
         return EventPage(tuple(entry.event for entry in page.entries), page.next_page_token)
+
+    def delete_many(self, requests: Sequence[DeleteUserRequest]) -> list[DeletedUser | MmrecError]:
+        """Delete customers, in the store and in memory."""
+        return [outcome(self._delete, request) for request in requests]
+
+    def _delete(self, request: DeleteUserRequest) -> DeletedUser:
+        try:
+            return DeletedUser(self._store.delete_user(request.user_id))
+        finally:
+            # A call that has failed may have deleted the events, with bytes of them left in a file.
+            forgotten = self._store.forgotten()
+            if forgotten.last > self._forgotten.last:
+                self._forgotten = forgotten
+                self._engine.forget_users(forgotten, request.user_id)
 
     def close(self) -> None:
         """Close the store."""

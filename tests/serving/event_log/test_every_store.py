@@ -194,6 +194,31 @@ def test_a_deleted_customer_is_forgotten_and_no_number_is_given_again(
         assert [entry.sequence for batch in store.replay(batch=1) for entry in batch] == [2, 5]
 
 
+def test_who_was_deleted_is_remembered_by_the_number_of_the_last_deletion(
+    open_store: OpenStore, place: StoreFolder
+) -> None:
+    with open_store(place.folder) as store:
+        assert store.forgotten().last == 0
+        assert not store.forgotten().has("ann")
+        store.record([event("ann"), event("bob")])
+        store.delete_user("ann")
+        store.delete_user("only the bundle's")
+    with open_store(place.folder) as store:
+        forgotten = store.forgotten()
+        assert forgotten.last == len(forgotten.deletions) == 2
+        assert [forgotten.has(user) for user in ("ann", "only the bundle's", "bob", "", "ANN")] == [
+            True, True, False, False, False
+        ]  # fmt: skip
+        assert [forgotten.has("ann", 1), forgotten.has("only the bundle's", 1)] == [False, True]
+        store.record([event("ann")])
+        assert store.delete_user("ann") == 1
+        again = store.forgotten()
+        assert (again.last, len(again.deletions)) == (3, 2)
+        assert [again.has("ann", number) for number in (1, 2, 3)] == [True, True, False]
+        # Before this deletion, the value was another one.
+        assert not forgotten.has("ann", 1)
+
+
 # --- what breaks a rule -------------------------------------------------------------------------------------
 
 
@@ -230,6 +255,7 @@ def test_a_closed_store_says_so(open_store: OpenStore, tmp_path: Path) -> None:
         lambda: store.history("ann"),
         lambda: next(store.replay()),
         lambda: store.delete_user("ann"),
+        store.forgotten,
     ):
         with pytest.raises(UnavailableError, match="is closed"):
             call()

@@ -142,7 +142,7 @@ def test_a_log_without_its_file_is_refused(written: Path, place: StoreFolder) ->
     ("pragma", "message"),
     [
         ("application_id = 7", "is a database of another program; give the store of events a folder of its own"),
-        ("user_version = 99", "has version 99 of its layout, this mmrec reads version 1; use the mmrec that wrote it"),
+        ("user_version = 99", "has version 99 of its layout, this mmrec reads version 2; use the mmrec that wrote it"),
     ],
 )
 def test_a_database_of_another_program_or_layout_is_refused(

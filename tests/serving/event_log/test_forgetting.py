@@ -89,3 +89,14 @@ def test_a_deletion_that_finds_no_room_deletes_nothing_and_is_done_later(small_d
         filler.unlink()
         assert store.delete_user("ann") == 1000
         assert files_with(place.folder, "ann") == []
+
+
+def test_two_stores_remember_the_same_customer_by_different_digests(tmp_path: Path) -> None:
+    found = []
+    for name in ("one", "other"):
+        with SqliteEventStore(StoreFolder(tmp_path / name)) as store:
+            store.delete_user("ann")
+            found.append(store.forgotten())
+    assert [len(forgotten.key) for forgotten in found] == [32, 32]
+    assert [[len(digest) for digest in forgotten.deletions] for forgotten in found] == [[32], [32]]
+    assert found[0].deletions.keys().isdisjoint(found[1].deletions)
