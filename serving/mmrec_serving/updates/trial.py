@@ -10,7 +10,6 @@ nothing about gRPC and requests.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -66,8 +65,6 @@ class Trial:
         most = memory_limit(folder)
         options = {"folder": str(folder), "seconds": self._seconds, "bytes": most, "changes": changes}
         command = [*self._command, json.dumps(sys.path), json.dumps(options)]
-        # One thread is enough for a few questions; each further one would take memory of its own.
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
         with _text_file() as said, _text_file() as log:
             with self._lock:
                 if self._closed:
@@ -77,7 +74,6 @@ class Trial:
                     stdin=subprocess.PIPE,  # it ends when this process has, which closes the pipe
                     stdout=said,
                     stderr=log,
-                    env=environment,
                 )
             with self._child as child:
                 try:
