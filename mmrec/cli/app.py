@@ -19,6 +19,7 @@ from typer.core import TyperCommand
 import mmrec
 from mmrec.cli import index, models
 from mmrec.cli.adapt import adapt
+from mmrec.cli.bench_server import bench_server
 from mmrec.cli.chat import chat
 from mmrec.cli.check import check
 from mmrec.cli.compare import compare
@@ -100,6 +101,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "duplicates": duplicates,
     "mismatch": mismatch,
     "serve": serve,
+    "bench-server": bench_server,
     "upsert": upsert,
     "record": record,
     "events": events,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mmrec.generator.pretrained import Checkpoint
     from mmrec.recommender import Recommender
     from mmrec.sdk.client import Client
+    from mmrec.sdk.connection import Tls
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,37 @@ def recommender_loader(
     )
 
 
+class Access(NamedTuple):
+    """How to reach a server: the arguments of a client.
+
+    Attributes:
+        target: Its address.
+        token: The token that it requires; None for none.
+        tls: TLS settings; None for no TLS.
+    """
+
+    target: str
+    token: str | None
+    tls: Tls | None
+
+
+def server_access(connection: Connection) -> Access:
+    """The server that the flags name.
+
+    Raises:
+        InvalidArgumentError: `connection` has no server.
+    """
+    if not connection.server:
+        raise InvalidArgumentError(
+            "--server is not given; name a running server: --server HOST:PORT, as `mmrec serve` prints it",
+            field="server",
+        )
+    from mmrec.sdk.connection import Tls
+
+    tls = Tls(ca=connection.ca or None) if connection.ca or connection.tls else None
+    return Access(connection.server, connection.token or None, tls)
+
+
 @contextmanager
 def open_server(connection: Connection) -> Iterator[Client]:
     """A client of a server, as a context manager.
@@ -133,17 +165,10 @@ def open_server(connection: Connection) -> Iterator[Client]:
         InvalidArgumentError: `connection` has no server.
         NotFoundError: `ca` does not exist.
     """
-    if not connection.server:
-        raise InvalidArgumentError(
-            "--server is not given; name a running server: --server HOST:PORT, as `mmrec serve` prints it",
-            field="server",
-        )
+    target, token, tls = server_access(connection)
     from mmrec.sdk.client import Client
-    from mmrec.sdk.connection import Tls
 
-    tls = Tls(ca=connection.ca) if connection.ca else connection.tls
-    token = connection.token or None
-    with Client(connection.server, token=token, tls=tls, timeout=connection.timeout) as client:
+    with Client(target, token=token, tls=tls or False, timeout=connection.timeout) as client:
         yield client
 
 

@@ -37,6 +37,7 @@ NAMES = (
     "duplicates",
     "mismatch",
     "serve",
+    "bench-server",
     "upsert",
     "record",
     "events",
