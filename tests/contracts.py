@@ -38,6 +38,7 @@ from mmrec.contract.requests import (
     EmbedUserRequest,
     ExplainRequest,
     HistoryEvent,
+    ItemsRequest,
     ListItemsRequest,
     MismatchRequest,
     Promotion,
@@ -202,20 +203,24 @@ def assert_engine_contract(engine: Engine, known: list[str]) -> None:
     assert_checking_contract(engine, known)
     assert_look_up_contract(engine, known)
 
-    (looked_up,) = engine.items_many([[second, NOT_THERE, first, NOT_THERE]])
+    looked_up, named = engine.items_many(
+        [ItemsRequest((second, NOT_THERE, first, NOT_THERE)), ItemsRequest((first,), ("title", "item_id"))]
+    )
     assert isinstance(looked_up, ItemLookup)
+    assert isinstance(named, ItemLookup)
     assert [item.item_id for item in looked_up.items] == [second, first]
     assert looked_up.missing_ids == (NOT_THERE,)
     assert looked_up.versions == info.versions
     assert all(len(item.semantic_id) == info.levels for item in looked_up.items)
+    assert named.items == (ItemRecord(first, looked_up.items[1].title),)
     # What holds of the engine as it is now holds of its snapshot.
-    assert engine.snapshot().items_many([[first]]) == engine.items_many([[first]])
+    assert engine.snapshot().items_many([ItemsRequest((first,))]) == engine.items_many([ItemsRequest((first,))])
     assert engine.snapshot().info() == info
 
 
 def rows_of(engine: Engine, *item_ids: str) -> tuple[ItemRecord, ...]:
     """The rows of those items that the catalogue has."""
-    (found,) = engine.items_many([item_ids])
+    (found,) = engine.items_many([ItemsRequest(item_ids)])
     assert isinstance(found, ItemLookup)
     return found.items
 
@@ -886,6 +891,11 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.mismatches(first),
         lambda c: c.mismatches(page_token="\ud800"),
         lambda c: c.items([second, NOT_THERE, first]),
+        lambda c: c.items([first], item_fields=["title", "semantic_id"]),
+        lambda c: c.items([first], item_fields=["colour"]),
+        lambda c: c.recommend([first], k=2, item_fields=["title"]),
+        lambda c: c.recommend([first], item_fields=["colour"]),
+        lambda c: c.rank([first, second], item_fields=["item_id"]),
         lambda c: c.items([]),
         lambda c: c.items([first] * 1001),
         lambda c: c.list_items(page_size=1000),

@@ -80,6 +80,7 @@ from mmrec.contract.requests import (
     EmbedRequest,
     EmbedUserRequest,
     ExplainRequest,
+    ItemsRequest,
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
@@ -221,14 +222,14 @@ class FakeEngine(EngineMethods):
         self._note("resolve", len(requests))
         return [_answered(_resolve, request) for request in requests]
 
-    def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
+    def items_many(self, requests: Sequence[ItemsRequest]) -> list[ItemLookup | MmrecError]:
         self._note("items", len(requests))
-        return [self._items(item_ids) for item_ids in requests]
+        return [self._items(request) for request in requests]
 
-    def _items(self, item_ids: Sequence[str]) -> ItemLookup:
-        missing = dict.fromkeys(item_id for item_id in item_ids if item_id not in self.records)
-        found = tuple(self.records[item_id] for item_id in item_ids if item_id in self.records)
-        return ItemLookup(found, tuple(missing), self.versions)
+    def _items(self, request: ItemsRequest) -> ItemLookup:
+        missing = dict.fromkeys(item_id for item_id in request.item_ids if item_id not in self.records)
+        found = (self.records[item_id] for item_id in request.item_ids if item_id in self.records)
+        return ItemLookup(tuple(row.only(request.item_fields) for row in found), tuple(missing), self.versions)
 
     def snapshot(self) -> FakeEngine:
         """Itself: its answers follow from the circle, which stays as it is."""
@@ -306,7 +307,7 @@ class FakeEngine(EngineMethods):
         left = [r for r, passes in zip(records, passing, strict=True) if passes and r.item_id > last]
         shown, more = left[: request.page_size], len(left) > request.page_size
         page = page_by_id(request, shown, more, lambda record: record.item_id)
-        items = tuple(_fields(record, request.item_fields) for record in page.entries)
+        items = tuple(record.only(request.item_fields) for record in page.entries)
         return ItemPage(items, int(passing.sum()), page.next_page_token, self.versions)
 
     def _note(self, kind: str, count: int) -> None:
@@ -368,7 +369,8 @@ class FakeEngine(EngineMethods):
         return Recommendations(
             recommendation_id="r-1",
             items=tuple(
-                ScoredItem(_record(row), 1.0 / (rank + 1), shares) for rank, row in enumerate(kept[: request.k])
+                ScoredItem(_record(row).only(request.item_fields), 1.0 / (rank + 1), shares)
+                for rank, row in enumerate(kept[: request.k])
             ),
             missing_ids=missing,
             fallback=_FALLBACKS[bool(known), relaxed],
@@ -485,17 +487,12 @@ def _scored(
 ) -> SearchResults:
     passing = _passing(request.filter)
     relaxed = any(not passing[row] for row in rows)
-    items = tuple(ScoredItem(_fields(_record(row), request.item_fields), _cosine(row - place)) for row in rows)
+    items = tuple(ScoredItem(_record(row).only(request.item_fields), _cosine(row - place)) for row in rows)
     return SearchResults(items, VERSIONS, token, Fallback.FILTER_RELAXED if relaxed else Fallback.NONE)
 
 
 def _cosine(steps: float) -> float:
     return math.cos(2 * math.pi * steps / ITEMS)
-
-
-def _fields(record: ItemRecord, names: tuple[str, ...]) -> ItemRecord:
-    wanted = {name: getattr(record, name) for name in names}
-    return ItemRecord(**{"item_id": record.item_id, **wanted}) if names else record
 
 
 def _embed(item: ItemInput | ItemFailure, modality: Modality) -> ItemEmbedding | ItemFailure:
@@ -562,7 +559,7 @@ def _mismatches(request: MismatchRequest) -> Mismatches:
     wanted, missing = _asked(request.item_ids)
     passing = _passing(request.filter)
     found = [
-        Mismatch(_fields(_record(row), request.item_fields), agreement, percentile, fit)
+        Mismatch(_record(row).only(request.item_fields), agreement, percentile, fit)
         for row, agreement, percentile, fit in DISAGREEING
         if passing[row]
         and (not request.item_ids or f"item-{row}" in wanted)

@@ -43,6 +43,8 @@ def _promotions(values: Sequence[str]) -> tuple[Promotion, ...]:
     return tuple(promotions)
 
 
+NO_FLAG = ("beam_width", "item_fields")
+"""Fields of a `RecommendRequest` that are for programs."""
 CUSTOMER_FLAGS = {
     "user_id": Flag("--user", "ID"),
     "exploration_max_age_days": Flag("--exploration-max-age", "DAYS"),

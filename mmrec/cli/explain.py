@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.customers import CUSTOMER_FLAGS, IDS_RULE, HistoryOption, read_history
+from mmrec.cli.customers import CUSTOMER_FLAGS, IDS_RULE, NO_FLAG, HistoryOption, read_history
 from mmrec.cli.engines import Connection, Place, open_engine, shown_ids
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.option_groups import RequestFlags
@@ -25,7 +25,7 @@ def explain(
     history: HistoryOption = None,
     language: Annotated[str, typer.Option("--language", metavar="TAG", help="en; others are not built.")] = "",
     *,
-    options: Annotated[ExplainOptions, RequestFlags(RecommendRequest, ("beam_width",), CUSTOMER_FLAGS)],
+    options: Annotated[ExplainOptions, RequestFlags(RecommendRequest, NO_FLAG, CUSTOMER_FLAGS)],
     connection: Connection,
     compute: Compute,
     writing: Writing,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.customers import CUSTOMER_FLAGS, IDS_RULE, HistoryOption, note_customer, read_history
+from mmrec.cli.customers import CUSTOMER_FLAGS, IDS_RULE, NO_FLAG, HistoryOption, note_customer, read_history
 from mmrec.cli.engines import Connection, Place, open_engine, print_ranking
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.option_groups import RequestFlags
@@ -23,7 +23,7 @@ def rank(
     ] = None,
     history: HistoryOption = None,
     *,
-    options: Annotated[RankOptions, RequestFlags(RecommendRequest, ("beam_width",), CUSTOMER_FLAGS)],
+    options: Annotated[RankOptions, RequestFlags(RecommendRequest, NO_FLAG, CUSTOMER_FLAGS)],
     connection: Connection,
     compute: Compute,
     writing: Writing,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.customers import CUSTOMER_FLAGS, HistoryOption, note_customer, read_history
+from mmrec.cli.customers import CUSTOMER_FLAGS, NO_FLAG, HistoryOption, note_customer, read_history
 from mmrec.cli.engines import Connection, Place, open_engine, print_ranking
 from mmrec.cli.option_groups import RequestFlags
 from mmrec.cli.options import Compute, Writing
@@ -19,7 +19,7 @@ def recommend(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder; none with --server.")] = "",
     history: HistoryOption = None,
     *,
-    options: Annotated[RecommendOptions, RequestFlags(RecommendRequest, ("beam_width",), CUSTOMER_FLAGS)],
+    options: Annotated[RecommendOptions, RequestFlags(RecommendRequest, NO_FLAG, CUSTOMER_FLAGS)],
     connection: Connection,
     compute: Compute,
     writing: Writing,

@@ -39,6 +39,7 @@ from mmrec.contract.requests import (
     EmbedRequest,
     EmbedUserRequest,
     ExplainRequest,
+    ItemsRequest,
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
@@ -203,8 +204,8 @@ class Questions(Protocol):
         """The items whose semantic IDs begin with given codes."""
         ...
 
-    def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
-        """Catalogue rows by id, in the requested order, for several lists of ids."""
+    def items_many(self, requests: Sequence[ItemsRequest]) -> list[ItemLookup | MmrecError]:
+        """Catalogue rows by id, in the requested order, for several requests, each without repeated ids."""
         ...
 
     def info(self) -> ServiceInfo:

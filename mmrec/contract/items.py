@@ -101,6 +101,12 @@ class ItemRecord:
     attributes: Mapping[str, str] = field(default_factory=dict)
     semantic_id: tuple[int, ...] = ()
 
+    def only(self, names: tuple[str, ...]) -> ItemRecord:
+        """The row with its id and the named fields alone; the whole row when `names` is empty."""
+        if not names:
+            return self
+        return ItemRecord(self.item_id, **{name: getattr(self, name) for name in names if name != "item_id"})
+
 
 ITEM_FIELDS = tuple(entry.name for entry in fields(ItemRecord))
 """Names of the fields of a catalogue row."""

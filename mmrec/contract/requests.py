@@ -212,6 +212,7 @@ class RecommendRequest(Checked):
             "candidates are. Slower."
         ),
     ] = False
+    item_fields: RowFields = ()
 
     def _check_together(self) -> None:
         days, column = self.exploration_max_age_days, self.exploration_column
@@ -651,6 +652,7 @@ class ItemsRequest(Checked):
     """Catalogue rows by id."""
 
     item_ids: Annotated[tuple[str, ...], Ids(), Doc("The items, at most 1,000; an id that is repeated counts once.")]
+    item_fields: RowFields = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,6 @@ from mmrec.errors import MmrecError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.page_tokens import ReturnedItems, page_by_rank
-from mmrec.recommender.retrieval import only_fields
 from mmrec.understanding import mismatch
 from mmrec.understanding.duplicates import DuplicateConfig, DuplicateFeatures, Duplicates, find_duplicates
 
@@ -154,7 +153,7 @@ class QualityChecker:
         return Mismatches(
             items=tuple(
                 Mismatch(
-                    only_fields(self._record(int(ranked.rows_M[place])), request.item_fields),
+                    self._record(int(ranked.rows_M[place])).only(request.item_fields),
                     float(np.clip(ranked.agreement_M[place], -1.0, 1.0)),
                     float(ranked.percentile_M[place]),
                     float(ranked.fit_M[place]),

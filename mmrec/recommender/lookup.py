@@ -21,12 +21,11 @@ from mmrec.catalogue.segments import Segmented
 from mmrec.contract.items import ItemRecord, Versions
 from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import ItemLookup, ItemPage, ItemPath, ResolvedPath, ResolvedPaths, SemanticIds
-from mmrec.contract.requests import ListItemsRequest, ResolveRequest, SemanticIdsRequest
+from mmrec.contract.requests import ItemsRequest, ListItemsRequest, ResolveRequest, SemanticIdsRequest
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.id_order import IdOrder
 from mmrec.recommender.page_tokens import last_id, page_by_id
-from mmrec.recommender.retrieval import only_fields
 from mmrec.semantic_ids.decode_index import DecodeIndex, change_decode_index
 from mmrec.semantic_ids.path_lookup import check_path, path_range
 
@@ -136,14 +135,15 @@ class CatalogueLookup:
 
     # --- rows by id ------------------------------------------------------------------------------------------------
 
-    def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
+    def items_many(self, requests: Sequence[ItemsRequest]) -> list[ItemLookup | MmrecError]:
         """Rows of items, in the asked order."""
-        return [self._items(item_ids) for item_ids in requests]
+        return [self._items(request) for request in requests]
 
-    def _items(self, item_ids: Sequence[str]) -> ItemLookup:
-        rows = {item_id: self._catalogue.row_of(item_id) for item_id in item_ids}
+    def _items(self, request: ItemsRequest) -> ItemLookup:
+        rows = {item_id: self._catalogue.row_of(item_id) for item_id in request.item_ids}
+        found = [row for item_id in request.item_ids if (row := rows[item_id]) is not None]
         return ItemLookup(
-            items=tuple(self._record(row) for item_id in item_ids if (row := rows[item_id]) is not None),
+            items=tuple(self._record(row).only(request.item_fields) for row in found),
             missing_ids=tuple(item_id for item_id, row in rows.items() if row is None),
             versions=self._versions,
         )
@@ -160,7 +160,7 @@ class CatalogueLookup:
         rows = self.order.after(ids, last, passing_N, request.page_size + 1).tolist()
         page = page_by_id(request, rows[: request.page_size], len(rows) > request.page_size, ids.__getitem__)
         return ItemPage(
-            items=tuple(only_fields(self._record(row), request.item_fields) for row in page.entries),
+            items=tuple(self._record(row).only(request.item_fields) for row in page.entries),
             total=int(np.count_nonzero(passing_N)),
             next_page_token=page.next_page_token,
             versions=self._versions,

@@ -480,7 +480,14 @@ class RecommendationPipeline:
         return Recommendations(
             recommendation_id=uuid.uuid4().hex,
             items=tuple(
-                ScoredItem(self._record(int(row)), float(score), parts, said.text, said.statements, of_row)
+                ScoredItem(
+                    self._record(int(row)).only(customer.request.item_fields),
+                    float(score),
+                    parts,
+                    said.text,
+                    said.statements,
+                    of_row,
+                )
                 for row, score, parts, said, of_row in zip(
                     arranged.rows_K, arranged.scores_K, shares, words, sources, strict=True
                 )

@@ -219,15 +219,8 @@ class Retriever:
 
     def _results(self, found: _Found, item_fields: tuple[str, ...], token: str = "") -> SearchResults:
         items = tuple(
-            ScoredItem(only_fields(self._record(int(row)), item_fields), float(np.clip(score, -1.0, 1.0)))
+            ScoredItem(self._record(int(row)).only(item_fields), float(np.clip(score, -1.0, 1.0)))
             for row, score in zip(found.rows_K, found.scores_K, strict=True)
         )
         relaxed = found.passing < len(items)
         return SearchResults(items, self._versions, token, Fallback.FILTER_RELAXED if relaxed else Fallback.NONE)
-
-
-def only_fields(record: ItemRecord, names: tuple[str, ...]) -> ItemRecord:
-    """A row with its id and the named fields only; all fields when `names` is empty."""
-    if not names:
-        return record
-    return ItemRecord(record.item_id, **{name: getattr(record, name) for name in names if name != "item_id"})

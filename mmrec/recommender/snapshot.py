@@ -40,6 +40,7 @@ from mmrec.contract.requests import (
     EmbedRequest,
     EmbedUserRequest,
     ExplainRequest,
+    ItemsRequest,
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
@@ -158,7 +159,7 @@ class SnapshotAnswers(Questions):
         """Items of semantic IDs."""
         return self.snapshot().lookup.resolve_many(requests)
 
-    def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
+    def items_many(self, requests: Sequence[ItemsRequest]) -> list[ItemLookup | MmrecError]:
         """Catalogue rows by id, in the asked order."""
         return self.snapshot().lookup.items_many(requests)
 

@@ -6,7 +6,7 @@ Generated: do not edit; run scripts/generate_sdk.py.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TypeVar, Unpack
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
@@ -320,13 +320,20 @@ class AsyncMethods(ABC):
         request = MismatchRequest(item_ids, **options)  # type: ignore[arg-type]
         return await self._call(rpcs.FIND_MISMATCHES, request, timeout)
 
-    async def items(self, item_ids: Sequence[str], *, timeout: float | None = None) -> ItemLookup:
+    async def items(
+        self, item_ids: Iterable[str], *, timeout: float | None = None, **options: Unpack[keywords.ItemsOptions]
+    ) -> ItemLookup:
         """Catalogue rows by id, at most 1,000, each once; unknown ids are returned in `missing_ids`.
+
+        Args:
+            item_ids: The items.
+            timeout: Timeout in seconds.
+            options: The other fields of `ItemsRequest`.
 
         Raises:
             MmrecError: one of the classes of `mmrec.errors`.
         """
-        return await self._call(rpcs.GET_ITEMS, ItemsRequest(item_ids), timeout)  # type: ignore[arg-type]
+        return await self._call(rpcs.GET_ITEMS, ItemsRequest(item_ids, **options), timeout)  # type: ignore[arg-type]
 
     async def list_items(
         self, filter: str = "", *, timeout: float | None = None, **options: Unpack[keywords.ListItemsOptions]

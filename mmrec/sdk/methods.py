@@ -7,7 +7,7 @@ fields of its request, in `mmrec.sdk.options`. Knows nothing of protobuf, channe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TypeVar, Unpack
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
@@ -321,13 +321,20 @@ class Methods(ABC):
         request = MismatchRequest(item_ids, **options)  # type: ignore[arg-type]
         return self._call(rpcs.FIND_MISMATCHES, request, timeout)
 
-    def items(self, item_ids: Sequence[str], *, timeout: float | None = None) -> ItemLookup:
+    def items(
+        self, item_ids: Iterable[str], *, timeout: float | None = None, **options: Unpack[keywords.ItemsOptions]
+    ) -> ItemLookup:
         """Catalogue rows by id, at most 1,000, each once; unknown ids are returned in `missing_ids`.
+
+        Args:
+            item_ids: The items.
+            timeout: Timeout in seconds.
+            options: The other fields of `ItemsRequest`.
 
         Raises:
             MmrecError: one of the classes of `mmrec.errors`.
         """
-        return self._call(rpcs.GET_ITEMS, ItemsRequest(item_ids), timeout)  # type: ignore[arg-type]
+        return self._call(rpcs.GET_ITEMS, ItemsRequest(item_ids, **options), timeout)  # type: ignore[arg-type]
 
     def list_items(
         self, filter: str = "", *, timeout: float | None = None, **options: Unpack[keywords.ListItemsOptions]

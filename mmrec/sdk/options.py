@@ -42,6 +42,7 @@ class RecommendOptions(TypedDict, total=False):
             them.
         exact: Whether every eligible item is ranked, also in a large catalogue, where otherwise a few thousand
             candidates are. Slower.
+        item_fields: Fields of the rows to return besides the id; empty for all.
     """
 
     user_id: str
@@ -64,6 +65,7 @@ class RecommendOptions(TypedDict, total=False):
     instruction: str
     ignored_conditions: Iterable[str]
     exact: bool
+    item_fields: Iterable[str]
 
 
 class RankOptions(TypedDict, total=False):
@@ -92,6 +94,7 @@ class RankOptions(TypedDict, total=False):
             them.
         exact: Whether every eligible item is ranked, also in a large catalogue, where otherwise a few thousand
             candidates are. Slower.
+        item_fields: Fields of the rows to return besides the id; empty for all.
     """
 
     user_id: str
@@ -111,6 +114,7 @@ class RankOptions(TypedDict, total=False):
     instruction: str
     ignored_conditions: Iterable[str]
     exact: bool
+    item_fields: Iterable[str]
 
 
 class ConverseOptions(TypedDict, total=False):
@@ -308,6 +312,16 @@ class MismatchOptions(TypedDict, total=False):
     filter: str
     page_size: int
     page_token: str
+    item_fields: Iterable[str]
+
+
+class ItemsOptions(TypedDict, total=False):
+    """Fields of `ItemsRequest`.
+
+    Attributes:
+        item_fields: Fields of the rows to return besides the id; empty for all.
+    """
+
     item_fields: Iterable[str]
 
 

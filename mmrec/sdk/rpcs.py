@@ -328,7 +328,7 @@ GET_ITEMS: Rpc[ItemsRequest, ItemLookup] = Rpc(
     kind="items",
     request=ItemsRequest,
     reply=ItemLookup,
-    split=lambda request: [tuple(dict.fromkeys(request.item_ids))],
+    split=lambda request: [replace(request, item_ids=tuple(dict.fromkeys(request.item_ids)))],
 )
 LIST_ITEMS: Rpc[ListItemsRequest, ItemPage] = Rpc(
     path="/mmrec.v1.ItemService/ListItems",

@@ -138,8 +138,10 @@ promotions = st.builds(
 age_limits = st.just({}) | st.fixed_dictionaries(
     {"exploration_column": words.filter(bool), "exploration_max_age_days": st.floats(0, 1e9, exclude_min=True)}
 )
+item_fields = st.lists(st.sampled_from(ITEM_FIELDS), unique=True, max_size=4).map(tuple)
 wishes = st.fixed_dictionaries(
     {
+        "item_fields": item_fields,
         "filter": words,
         "filter_mode": modes,
         "diversity": shares_of_one,
@@ -166,7 +168,6 @@ fallbacks = st.sampled_from(Fallback)
 similar_results = st.builds(SearchResults, ranked, versions, st.just(""), fallbacks)
 search_results = st.builds(SearchResults, ranked, versions, words, fallbacks)
 modalities = st.sampled_from(Modality)
-item_fields = st.lists(st.sampled_from(ITEM_FIELDS), unique=True, max_size=4).map(tuple)
 similar_requests = st.builds(SimilarRequest, ids.filter(bool), ks, modalities, words, modes, shares_of_one, item_fields)
 described = st.builds(
     SearchRequest,
@@ -327,7 +328,7 @@ SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
     "/mmrec.v1.UnderstandingService/FindDuplicates": (duplicates_requests, duplicate_groups),
     "/mmrec.v1.UnderstandingService/FindMismatches": (mismatch_requests, mismatches),
     "/mmrec.v1.ItemService/GetItems": (
-        st.builds(ItemsRequest, id_lists),
+        st.builds(ItemsRequest, id_lists, item_fields),
         st.builds(ItemLookup, st.lists(records, max_size=3).map(tuple), id_lists, versions),
     ),
     "/mmrec.v1.ItemService/ListItems": (list_requests, item_pages),
@@ -680,7 +681,6 @@ def test_a_fallback_of_a_later_version_is_read_as_none() -> None:
 
 
 NOT_BUILT = {
-    "GetItemsRequest": ("item_fields",),
     "EmbedItemsRequest": ("validate_only",),
     "SearchItemsRequest": ("validate_only",),
     "RecommendRequest": (
@@ -688,7 +688,6 @@ NOT_BUILT = {
         "channel_weights",
         "attribute_weights",
         "context",
-        "item_fields",
         "expected_versions",
         "validate_only",
     ),

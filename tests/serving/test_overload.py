@@ -40,7 +40,7 @@ class SlowEngine(FakeEngine):
         time.sleep(0.1 * len(requests))
         return super().similar_many(requests)
 
-    def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
+    def items_many(self, requests: Sequence[ItemsRequest]) -> list[ItemLookup | MmrecError]:
         return [
             one if isinstance(one, MmrecError) else replace(one, items=tuple(map(_long, one.items)))
             for one in super().items_many(requests)
