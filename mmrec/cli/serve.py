@@ -49,6 +49,12 @@ def serve(
     token_file: Annotated[
         str, typer.Option("--token-file", metavar="FILE", help="File with the token that callers must send.")
     ] = "",
+    keys: Annotated[
+        str,
+        typer.Option(
+            "--keys", metavar="FILE", help="File of API keys with scopes and rates; see mmrec keys new --help."
+        ),
+    ] = "",
     tls_cert: Annotated[
         str, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain (PEM); turns TLS on.")
     ] = "",
@@ -118,6 +124,9 @@ def serve(
 
     The address is printed on stdout when the server is ready; with --json as one line of JSON.
 
+    With --keys every call needs a key that allows it; the file is read again when it changes. --token-file has one
+    token that allows everything.
+
     On SIGHUP it switches to the current version of the bundle, after applying the changes in the store to it; no call
     fails. Another process, within limits of memory and time, loads the version first and asks it: a version that does
     not pass is not served, the log says why, and the server goes on as it is. With --fold-after or --fold-every it
@@ -130,6 +139,7 @@ def serve(
         mmrec serve bundle/ --port 50051
         mmrec serve bundle/ --store changes/ --fold-after 10000 --keep-versions 3
         mmrec serve bundle/ --language-model smollm2-135m
+        mmrec serve bundle/ --host 0.0.0.0 --keys keys.toml --tls-cert cert.pem --tls-key key.pem
         mmrec serve bundle/ --host 0.0.0.0 --port 0 --token-file token.txt --json
     """
     # Until the server can switch to another version of the bundle, a SIGHUP asks for nothing and must not end it.
@@ -138,12 +148,8 @@ def serve(
     # Flags are checked before anything heavy is imported.
     from mmrec_serving.config import ServerConfig
 
-    if host not in _LOOPBACK and not token_file and not client_ca:
-        output.note(
-            "warning: "
-            f"{host} can be reached from other machines, and every caller may do everything: pass --token-file or "
-            "--client-ca"
-        )
+    for warning in _warnings(host, bool(token_file or keys), bool(tls_cert), bool(client_ca)):
+        output.note(f"warning: {warning}")
     config = ServerConfig(
         host=host,
         port=port,
@@ -153,6 +159,7 @@ def serve(
         max_bytes=max_bytes,
         max_pixels=max_pixels,
         token=_read_token(token_file) if token_file else None,
+        keys=Path(keys) if keys else None,
         tls_cert=Path(tls_cert) if tls_cert else None,
         tls_key=Path(tls_key) if tls_key else None,
         client_ca=Path(client_ca) if client_ca else None,
@@ -190,6 +197,21 @@ def serve(
         on_ready=say_ready,
     )
     output.note("stopped")
+
+
+def _warnings(host: str, keys: bool, tls: bool, client_ca: bool) -> list[str]:
+    if host in _LOOPBACK:
+        return []
+    if not keys and not client_ca:
+        return [
+            f"{host} can be reached from other machines, and every caller may do everything: pass --keys, --token-file "
+            "or --client-ca"
+        ]
+    if keys and not tls:
+        return [
+            f"callers of {host} send their keys unencrypted, unless a proxy adds TLS: pass --tls-cert and --tls-key"
+        ]
+    return []
 
 
 def _read_token(path: str) -> str:

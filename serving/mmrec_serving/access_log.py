@@ -44,18 +44,18 @@ class AccessLog:
         self._failures: Bursts[tuple[str, str]] = Bursts(clock)
         self._waiting = False
 
-    def note(self, method: str, code: str, seconds: float, request_id: str) -> None:
-        """A call has ended, with this status after so many seconds."""
+    def note(self, method: str, code: str, seconds: float, request_id: str, key: str = "") -> None:
+        """A call has ended, with this status after so many seconds; `key` is the name of its API key."""
         if self._logged == _NONE:
             return
         if code == "OK":
             if self._logged == _ALL:
-                self._write(logging.INFO, method, code, seconds, request_id)
+                self._write(logging.INFO, method, code, seconds, request_id, key)
             return
         self._sum_up()
         # Clients may send any number of unknown method names.
         if self._failures.first((method if method in _KNOWN else "an unknown method", code)):
-            self._write(_level(code), method, code, seconds, request_id)
+            self._write(_level(code), method, code, seconds, request_id, key)
         elif not self._waiting:
             self._waiting = True
             self._later(INTERVAL_S, self._when_over)
@@ -72,9 +72,10 @@ class AccessLog:
         for (method, code), more in self._failures.ended(now=now).items():
             _log.log(_level(code), "%s %s %d more within %.0f s", method, code, more, INTERVAL_S)
 
-    def _write(self, level: int, method: str, code: str, seconds: float, request_id: str) -> None:
+    def _write(self, level: int, method: str, code: str, seconds: float, request_id: str, key: str) -> None:
+        named = f" key={key}" if key else ""
         # An unknown method name may be long.
-        _log.log(level, "%.200s %s %.1f ms id=%s", method, code, 1000 * seconds, request_id)
+        _log.log(level, "%.200s %s %.1f ms id=%s%s", method, code, 1000 * seconds, request_id, named)
 
 
 def _level(code: str) -> int:

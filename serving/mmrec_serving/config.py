@@ -31,7 +31,10 @@ class ServerConfig:
         max_pixels: Pixels of the pictures of one call, or of one message of a stream, that are decoded, at least 1; a
             call with more is answered INVALID_ARGUMENT. A JPEG counts a quarter of its pixels. All calls together may
             have four times as many, and those beyond are answered RESOURCE_EXHAUSTED.
-        token: What callers must send as ``authorization: Bearer TOKEN``; None: nothing. Visible ASCII.
+        token: A key that allows everything, which callers send as ``authorization: Bearer TOKEN``; None: none. Visible
+            ASCII.
+        keys: File of API keys with scopes and rates (`mmrec_serving.api_keys`), read again when it changes and after
+            SIGHUP; None: none. With neither token nor keys every caller may do everything.
         tls_cert: PEM file of the server's certificate chain; None: no TLS.
         tls_key: PEM file of its key; given exactly when `tls_cert` is.
         client_ca: PEM file of the authorities that clients' certificates must come from (mTLS); None: no mTLS.
@@ -69,6 +72,7 @@ class ServerConfig:
     max_bytes: int = 256 * 1024 * 1024
     max_pixels: int = 1_000_000_000
     token: str | None = field(default=None, repr=False)
+    keys: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
     client_ca: Path | None = None

@@ -1,4 +1,4 @@
-"""Interceptors of every call: token check, request id, access log, and errors turned into statuses.
+"""Interceptors of every call: API keys, request id, access log, and errors turned into statuses.
 
 Knows nothing about the calls.
 """
@@ -6,21 +6,24 @@ Knows nothing about the calls.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
 
-from mmrec.errors import MmrecError, NotImplementedYetError, UnauthenticatedError, UnavailableError
+from mmrec.errors import MmrecError, NotImplementedYetError, UnavailableError
 from mmrec.sdk.status import DETAILS_KEY, error_to_trailer
 from mmrec_serving.access_log import AccessLog
+from mmrec_serving.admission import Admission
 from mmrec_serving.failures import conceal
 
 Behaviour = Callable[[Any, Any], Awaitable[Any]]
+
+PREFIX = "/mmrec."
+"""What the names of the services of the contract begin with."""
 
 
 def handler_like(behaviour: Behaviour, client_streaming: bool, server_streaming: bool) -> Any:
@@ -35,15 +38,20 @@ def handler_like(behaviour: Behaviour, client_streaming: bool, server_streaming:
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused-ignore]
-    """Turns errors into statuses, for services whose names begin with `prefix`.
+    """Turns errors of the contract's services into statuses.
 
-    It also gives every call an id (the client's ``x-request-id`` if there is one), sends it back, and logs the call in
-    the access log. It knows the running calls, and can end them with a status that says why.
+    It also gives every call an id (the client's ``x-request-id`` if there is one), sends it back, checks the call's API
+    key before the request is read, and logs the call in the access log. It knows the running calls, and can end them
+    with a status that says why.
+
+    Args:
+        access: The access log.
+        admission: The server's API keys; None where callers need none.
     """
 
-    def __init__(self, prefix: str, access: AccessLog) -> None:
-        self._prefix = prefix
+    def __init__(self, access: AccessLog, admission: Admission | None) -> None:
         self._access = access
+        self._admission = admission
         self._running: set[asyncio.Task[Any]] = set()
         self._none = asyncio.Event()
         self._none.set()
@@ -62,7 +70,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
         """See `grpc.aio.ServerInterceptor`."""
         handler = await continuation(details)
-        if not details.method.startswith(self._prefix):
+        if not details.method.startswith(PREFIX):
             return handler
         if handler is None:
             handler = handler_like(_unknown(details.method), True, False)
@@ -71,13 +79,18 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
 
         async def guarded(request: Any, context: Any) -> Any:
             started = time.perf_counter()
-            code = "OK"
+            code, key = "OK", ""
             task = asyncio.current_task()
             assert task is not None  # a coroutine runs in one
             self._running.add(task)
             self._none.clear()
             try:
                 context.set_trailing_metadata((("x-request-id", request_id),))
+                if self._admission is not None:
+                    caller = self._admission.identify(details.invocation_metadata)
+                    key = caller.key.name
+                    caller.admit(details.method)
+                    request = _Admitted(request, self._admission, details)
                 return await inner(request, context)
             except asyncio.CancelledError:
                 if self._ended:
@@ -85,9 +98,6 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
                     code = stopped.code
                     await _abort(context, stopped, request_id)
                 code = "CANCELLED"
-                raise
-            except grpc.aio.AbortError:
-                code = "UNAUTHENTICATED"  # the token check has answered already
                 raise
             except Exception as err:
                 error = conceal(err)
@@ -98,7 +108,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
                 if not self._running:
                     self._none.set()
                 seconds = time.perf_counter() - started
-                self._access.note(details.method, code, seconds, request_id)
+                self._access.note(details.method, code, seconds, request_id, key)
 
         return handler_like(guarded, handler.request_streaming, handler.response_streaming)
 
@@ -110,35 +120,58 @@ def _unknown(method: str) -> Behaviour:
     return refuse
 
 
-class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused-ignore]
-    """Refuses calls without the right token. Health checks need none."""
+class _Admitted:
+    """The messages of a stream, of which each after the first is checked and counted as a call is.
 
-    def __init__(self, token: str) -> None:
-        self._expected = f"Bearer {token}".encode()
+    A stream that is faster than its key's rate is slowed down, not refused. A key that was removed ends it.
+    """
+
+    def __init__(self, messages: AsyncIterator[bytes], admission: Admission, details: Any) -> None:
+        self._messages = messages
+        self._admission = admission
+        self._details = details
+        self._first = True
+        self._wait_s = 0.0
+
+    def __aiter__(self) -> _Admitted:
+        self._messages = aiter(self._messages)
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._wait_s > 0:
+            await asyncio.sleep(self._wait_s)
+        message = await anext(self._messages)
+        if not self._first:
+            caller = self._admission.identify(self._details.invocation_metadata)
+            self._wait_s = caller.admit_message(self._details.method)
+        self._first = False
+        return message
+
+
+class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused-ignore]
+    """Refuses calls of other services than the contract's, as of reflection, without an API key. Health needs none."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
         """See `grpc.aio.ServerInterceptor`."""
         handler = await continuation(details)
-        if handler is None or details.method.startswith("/grpc.health."):
+        if handler is None or details.method.startswith(("/grpc.health.", PREFIX)):
             return handler
-        given = next((v for k, v in details.invocation_metadata or () if k == "authorization"), None)
-        if given is None:
-            return self._refusal(handler, details, "the call has no token; pass token= or an authorization header")
-        given_bytes = given if isinstance(given, bytes) else given.encode()
-        # The name of the scheme is read without regard to case (RFC 9110, section 11.1).
-        scheme, _, token = given_bytes.partition(b" ")
-        if not hmac.compare_digest(scheme.capitalize() + b" " + token, self._expected):
-            return self._refusal(handler, details, "the token is not the server's; pass the right one")
+        try:
+            self._admission.identify(details.invocation_metadata).admit(details.method)
+        except MmrecError as err:
+            return _refusal(err, handler, _request_id(details.invocation_metadata))
         return handler
 
-    def _refusal(self, handler: Any, details: Any, message: str) -> Any:
-        request_id = _request_id(details.invocation_metadata)
 
-        async def refuse(_: Any, context: Any) -> NoReturn:
-            await _abort(context, UnauthenticatedError(message), request_id)
+def _refusal(error: MmrecError, handler: Any, request_id: str) -> Any:
+    async def refuse(_: Any, context: Any) -> NoReturn:
+        await _abort(context, error, request_id)
 
-        # As for a stream of requests: of such a call gRPC reads nothing by itself.
-        return handler_like(refuse, True, handler.response_streaming)
+    # As for a stream of requests: of such a call gRPC reads nothing by itself.
+    return handler_like(refuse, True, handler.response_streaming)
 
 
 async def _abort(context: Any, error: MmrecError, request_id: str) -> NoReturn:

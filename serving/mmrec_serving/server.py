@@ -46,6 +46,7 @@ from mmrec.sdk.rpcs import (
     UPSERT_ITEMS,
 )
 from mmrec_serving.access_log import AccessLog
+from mmrec_serving.admission import Admission
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.event_log import SqliteEventReader, SqliteEventStore, StoreFolder
 from mmrec_serving.interceptors import AuthInterceptor, ErrorInterceptor
@@ -235,6 +236,7 @@ class Server:
         )
         self._server: Any = None
         self._calls: ErrorInterceptor | None = None
+        self._admission: Admission | None = None
         self._access = AccessLog(self.config.access_log)
 
     def _language_works(self, loaded: Future[Engine]) -> Mapping[str, Work]:
@@ -307,16 +309,20 @@ class Server:
         """Listen, and begin to load the engine. Returns the address.
 
         Raises:
-            FailedPreconditionError: the port is taken, or the host or the TLS files are invalid.
-            NotFoundError: a TLS file cannot be read.
+            FailedPreconditionError: the port is taken, the host or the TLS files are invalid, or others may write the
+                file of API keys.
+            NotFoundError: a TLS file or the file of API keys cannot be read.
+            InvalidArgumentError: the file of API keys is not one.
         """
         config = self.config
         self._loop = asyncio.get_running_loop()
         self._access = AccessLog(config.access_log, self._loop.call_later)
-        self._calls = ErrorInterceptor("/mmrec.", self._access)
+        if config.token is not None or config.keys is not None:
+            self._admission = Admission(config.keys, config.token, self._worker_ended)
+        self._calls = ErrorInterceptor(self._access, self._admission)
         interceptors: list[Any] = [self._calls]
-        if config.token is not None:
-            interceptors.append(AuthInterceptor(config.token))
+        if self._admission is not None:
+            interceptors.append(AuthInterceptor(self._admission))
         self._server = grpc.aio.server(interceptors=interceptors, options=_options(config))
         self._server.add_generic_rpc_handlers(service_handlers(self._workers, lambda: self._draining, config.max_bytes))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -328,6 +334,8 @@ class Server:
         port = _bind(self._server, f"{host}:{config.port}", config)
         await self._server.start()
         self.address = f"{host}:{port}"
+        if self._admission is not None:
+            self._admission.start()
         for scheduler in self._schedulers():
             scheduler.start()
         return self.address
@@ -361,10 +369,12 @@ class Server:
                 await self._set_health(_SERVING)
 
     def reload(self) -> None:
-        """Load the current version of the bundle soon, while calls are answered.
+        """Read the API keys again, and load the current version of the bundle soon, while calls are answered.
 
-        Does nothing while the engine is being loaded, or when it has no versions.
+        No version is loaded while the engine is being loaded, or when it has none.
         """
+        if self._admission is not None:
+            self._admission.reload()
         if self._maintenance is not None:
             self._maintenance.reload()
 
@@ -382,6 +392,8 @@ class Server:
                 await asyncio.wait_for(self._calls.finished(), _ENDING_S)
             await self._server.stop(0)
         self._access.close()
+        if self._admission is not None:
+            await asyncio.to_thread(self._admission.close)
         # No caller waits for a result any more, so do not wait long for a running batch.
         for scheduler in self._schedulers():
             await asyncio.to_thread(scheduler.close, 2.0)
@@ -480,7 +492,7 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal ends the grace at once.
 
-    SIGHUP makes the server load the current version of the bundle, while calls are answered.
+    SIGHUP makes the server read the API keys again and load the current version of the bundle; calls go on.
 
     Args:
         engine_factory: Makes the engine.

@@ -46,7 +46,16 @@ NAMES = (
     "fold",
     "info",
 )
-GROUPED = ("index stats", "index path", "index items", "index verify", "models list", "models get")
+GROUPED = (
+    "index stats",
+    "index path",
+    "index items",
+    "index verify",
+    "keys new",
+    "keys list",
+    "models list",
+    "models get",
+)
 COMPUTING = (
     "demo",
     "adapt",
@@ -90,7 +99,7 @@ def test_there_are_exactly_these_commands() -> None:
     assert tuple(f"{word} {name}" for word, group in app.GROUPS.items() for name in group.commands) == GROUPED
 
 
-@pytest.mark.parametrize("word", ["index", "models"])
+@pytest.mark.parametrize("word", ["index", "keys", "models"])
 def test_a_group_has_a_file_with_its_commands_and_says_what_it_is_for(
     word: str, project_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
