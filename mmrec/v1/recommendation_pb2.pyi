@@ -10,18 +10,16 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class HistoryEvent(_message.Message):
-    __slots__ = ("item_id", "item", "event_type", "time", "rating")
+    __slots__ = ("item_id", "event_type", "time", "rating")
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
-    ITEM_FIELD_NUMBER: _ClassVar[int]
     EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     RATING_FIELD_NUMBER: _ClassVar[int]
     item_id: str
-    item: _common_pb2.ItemInput
     event_type: str
     time: _timestamp_pb2.Timestamp
     rating: float
-    def __init__(self, item_id: _Optional[str] = ..., item: _Optional[_Union[_common_pb2.ItemInput, _Mapping]] = ..., event_type: _Optional[str] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., rating: _Optional[float] = ...) -> None: ...
+    def __init__(self, item_id: _Optional[str] = ..., event_type: _Optional[str] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., rating: _Optional[float] = ...) -> None: ...
 
 class Promotion(_message.Message):
     __slots__ = ("item_ids", "filter", "min_share", "boost")
@@ -36,7 +34,7 @@ class Promotion(_message.Message):
     def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[str] = ..., min_share: _Optional[float] = ..., boost: _Optional[float] = ...) -> None: ...
 
 class RecommendRequest(_message.Message):
-    __slots__ = ("history", "user_id", "k", "allow", "deny", "include_seen", "beam_width", "explain", "history_events", "filter", "filter_mode", "instruction", "diversity", "exploration", "popularity_damping", "promotions", "channel_weights", "attribute_weights", "context", "explain_in_words", "language", "item_fields", "expected_versions", "validate_only", "exploration_column", "exploration_max_age_days", "ignored_conditions", "exact")
+    __slots__ = ("history", "user_id", "k", "allow", "deny", "include_seen", "beam_width", "explain", "history_events", "filter", "filter_mode", "instruction", "diversity", "exploration", "popularity_damping", "promotions", "channel_weights", "attribute_weights", "explain_in_words", "language", "item_fields", "expected_versions", "validate_only", "exploration_column", "exploration_max_age_days", "ignored_conditions", "exact")
     class ChannelWeightsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -51,13 +49,6 @@ class RecommendRequest(_message.Message):
         key: str
         value: float
         def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
-    class ContextEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: str
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     HISTORY_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     K_FIELD_NUMBER: _ClassVar[int]
@@ -76,7 +67,6 @@ class RecommendRequest(_message.Message):
     PROMOTIONS_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTE_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
-    CONTEXT_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_IN_WORDS_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     ITEM_FIELDS_FIELD_NUMBER: _ClassVar[int]
@@ -104,7 +94,6 @@ class RecommendRequest(_message.Message):
     promotions: _containers.RepeatedCompositeFieldContainer[Promotion]
     channel_weights: _containers.ScalarMap[str, float]
     attribute_weights: _containers.ScalarMap[str, float]
-    context: _containers.ScalarMap[str, str]
     explain_in_words: bool
     language: str
     item_fields: _field_mask_pb2.FieldMask
@@ -114,7 +103,7 @@ class RecommendRequest(_message.Message):
     exploration_max_age_days: float
     ignored_conditions: _containers.RepeatedScalarFieldContainer[str]
     exact: bool
-    def __init__(self, history: _Optional[_Iterable[str]] = ..., user_id: _Optional[str] = ..., k: _Optional[int] = ..., allow: _Optional[_Iterable[str]] = ..., deny: _Optional[_Iterable[str]] = ..., include_seen: bool = ..., beam_width: _Optional[int] = ..., explain: bool = ..., history_events: _Optional[_Iterable[_Union[HistoryEvent, _Mapping]]] = ..., filter: _Optional[str] = ..., filter_mode: _Optional[_Union[_common_pb2.FilterMode, str]] = ..., instruction: _Optional[str] = ..., diversity: _Optional[float] = ..., exploration: _Optional[float] = ..., popularity_damping: _Optional[float] = ..., promotions: _Optional[_Iterable[_Union[Promotion, _Mapping]]] = ..., channel_weights: _Optional[_Mapping[str, float]] = ..., attribute_weights: _Optional[_Mapping[str, float]] = ..., context: _Optional[_Mapping[str, str]] = ..., explain_in_words: bool = ..., language: _Optional[str] = ..., item_fields: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., expected_versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ..., validate_only: bool = ..., exploration_column: _Optional[str] = ..., exploration_max_age_days: _Optional[float] = ..., ignored_conditions: _Optional[_Iterable[str]] = ..., exact: bool = ...) -> None: ...
+    def __init__(self, history: _Optional[_Iterable[str]] = ..., user_id: _Optional[str] = ..., k: _Optional[int] = ..., allow: _Optional[_Iterable[str]] = ..., deny: _Optional[_Iterable[str]] = ..., include_seen: bool = ..., beam_width: _Optional[int] = ..., explain: bool = ..., history_events: _Optional[_Iterable[_Union[HistoryEvent, _Mapping]]] = ..., filter: _Optional[str] = ..., filter_mode: _Optional[_Union[_common_pb2.FilterMode, str]] = ..., instruction: _Optional[str] = ..., diversity: _Optional[float] = ..., exploration: _Optional[float] = ..., popularity_damping: _Optional[float] = ..., promotions: _Optional[_Iterable[_Union[Promotion, _Mapping]]] = ..., channel_weights: _Optional[_Mapping[str, float]] = ..., attribute_weights: _Optional[_Mapping[str, float]] = ..., explain_in_words: bool = ..., language: _Optional[str] = ..., item_fields: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., expected_versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ..., validate_only: bool = ..., exploration_column: _Optional[str] = ..., exploration_max_age_days: _Optional[float] = ..., ignored_conditions: _Optional[_Iterable[str]] = ..., exact: bool = ...) -> None: ...
 
 class RecommendResponse(_message.Message):
     __slots__ = ("recommendation_id", "items", "missing_ids", "fallback", "versions", "constraints")

@@ -687,7 +687,6 @@ NOT_BUILT = {
         "history_events",
         "channel_weights",
         "attribute_weights",
-        "context",
         "expected_versions",
         "validate_only",
     ),
