@@ -13,7 +13,8 @@ import re
 import subprocess
 import sys
 import textwrap
-from dataclasses import MISSING, Field, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from types import NoneType
@@ -105,10 +106,10 @@ Generated from the request dataclasses: do not edit; run scripts/generate_sdk.py
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
-from mmrec.contract.items import FilterMode, Modality, NumberFormat
+from mmrec.contract.items import FilterMode, Modality, NumberFormat, Versions
 from mmrec.contract.requests import HistoryEvent, Promotion
 '''
 
@@ -134,7 +135,7 @@ def _options_class(name: str, options: Options) -> str:
 
 def _default(entry: Field[Any]) -> str:
     value = entry.default.value if isinstance(entry.default, Enum) else entry.default
-    if value is MISSING or value is None or value in ("", ()) or isinstance(value, bool):
+    if value is MISSING or value is None or value in ("", ()) or isinstance(value, bool) or is_dataclass(value):
         return ""
     return f" [{value:g}]" if isinstance(value, float) else f" [{value}]"
 
@@ -144,6 +145,8 @@ def _taken(hint: Any) -> str:
     if get_origin(hint) is tuple:
         entry = get_args(hint)[0]
         return f"Iterable[{entry.__name__}]" + (" | None" if entry is float else "")  # a vector; None for none
+    if get_origin(hint) is Mapping:
+        return f"Mapping[{', '.join(kind.__name__ for kind in get_args(hint))}]"
     if get_args(hint):
         names = ["None" if kind is NoneType else kind.__name__ for kind in get_args(hint)]
         return " | ".join(["bytes", "str", "os.PathLike[str]", *names[1:]] if names[0] == "bytes" else names)

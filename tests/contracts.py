@@ -13,7 +13,7 @@ import pytest
 
 from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.engine import Engine
-from mmrec.contract.items import Fallback, FilterMode, ItemFailure, ItemInput, ItemRecord, Modality
+from mmrec.contract.items import Fallback, FilterMode, ItemFailure, ItemInput, ItemRecord, Modality, Versions
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
@@ -202,6 +202,7 @@ def assert_engine_contract(engine: Engine, known: list[str]) -> None:
     assert_tagging_contract(engine, known)
     assert_checking_contract(engine, known)
     assert_look_up_contract(engine, known)
+    assert_versions_contract(engine, known)
 
     looked_up, named = engine.items_many(
         [ItemsRequest((second, NOT_THERE, first, NOT_THERE)), ItemsRequest((first,), ("title", "item_id"))]
@@ -216,6 +217,24 @@ def assert_engine_contract(engine: Engine, known: list[str]) -> None:
     # What holds of the engine as it is now holds of its snapshot.
     assert engine.snapshot().items_many([ItemsRequest((first,))]) == engine.items_many([ItemsRequest((first,))])
     assert engine.snapshot().info() == info
+
+
+def assert_versions_contract(engine: Engine, known: list[str]) -> None:
+    """A request that expects other versions than those that are served fails alone, and says both."""
+    first, served = known[0], engine.info().versions
+    of_one = replace(served, model="", codebook="")
+    asked = [
+        RecommendRequest((first,), k=1, expected_versions=versions)
+        for versions in (served, of_one, Versions(), replace(served, catalogue="older"))
+    ]
+    *fine, other = engine.recommend_many(asked)
+    assert [reply.versions for reply in fine if isinstance(reply, Recommendations)] == [served] * 3
+    assert isinstance(other, FailedPreconditionError)
+    assert "catalogue 'older'" in other.message
+    assert f"served is model {served.model!r}, catalogue {served.catalogue!r}" in other.message
+    (ranked,) = engine.rank_many([RankRequest((first,), asked[3])])
+    (explained,) = engine.explain_many([ExplainRequest((first,), asked[3])])
+    assert [type(ranked), type(explained)] == [FailedPreconditionError] * 2
 
 
 def rows_of(engine: Engine, *item_ids: str) -> tuple[ItemRecord, ...]:
@@ -896,6 +915,16 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.recommend([first], k=2, item_fields=["title"]),
         lambda c: c.recommend([first], item_fields=["colour"]),
         lambda c: c.rank([first, second], item_fields=["item_id"]),
+        lambda c: c.recommend([first], expected_versions=c.info().versions),
+        lambda c: c.recommend([first], expected_versions=Versions(codebook="another")),
+        lambda c: c.recommend([first], expected_versions="another"),
+        lambda c: c.recommend([first], expected_versions=Versions(model=7)),
+        lambda c: c.recommend_many([RecommendRequest((first,), k=2, channel_weights={"popularity": 0.5})]),
+        lambda c: c.recommend([first], channel_weights={"popularity": -1.0}),
+        lambda c: c.recommend([first], channel_weights=["popularity"]),
+        lambda c: c.recommend([first], channel_weights={"": 1.0}),
+        lambda c: c.recommend([first], attribute_weights={"b": "much"}),
+        lambda c: c.rank([first, second], attribute_weights={7: 1.0}),
         lambda c: c.items([]),
         lambda c: c.items([first] * 1001),
         lambda c: c.list_items(page_size=1000),

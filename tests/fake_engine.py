@@ -128,11 +128,11 @@ class FakeEngine(EngineMethods):
 
     def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
         self._note("recommend", len(requests))
-        return [self._recommend(request) for request in requests]
+        return [_answered(self._recommend, request) for request in requests]
 
     def rank_many(self, requests: Sequence[RankRequest]) -> list[Recommendations | MmrecError]:
         self._note("rank", len(requests))
-        return [self._recommend(_restricted(request)) for request in requests]
+        return [_answered(self._recommend, _restricted(request)) for request in requests]
 
     def converse_many(
         self, requests: Sequence[ConverseRequest], recommend: Recommend | None = None
@@ -149,7 +149,6 @@ class FakeEngine(EngineMethods):
         if request.dimension not in (0, 1, 2):
             raise InvalidArgumentError("dimension is not 0, 1 or 2", field="dimension")
         found = self._recommend(RecommendRequest(request.history, k=1))
-        assert isinstance(found, Recommendations)
         row = len(request.text) % ITEMS if request.text else _row(found.items[0].item_id)
         assert row is not None
         angle = 2 * math.pi * row / ITEMS
@@ -160,13 +159,13 @@ class FakeEngine(EngineMethods):
 
     def explain_many(self, requests: Sequence[ExplainRequest]) -> list[Explanations | MmrecError]:
         self._note("explain", len(requests))
-        return [self._explain(request) for request in requests]
+        return [_answered(self._explain, request) for request in requests]
 
     def _explain(self, request: ExplainRequest) -> Explanations:
         """The last known item of the history speaks for every item."""
-        customer = RecommendRequest(request.customer.history, allow=request.item_ids, include_seen=True, explain=True)
-        found = self._recommend(customer)
-        assert isinstance(found, Recommendations)
+        asked = request.customer
+        customer = RecommendRequest(asked.history, allow=request.item_ids, include_seen=True, explain=True)
+        found = self._recommend(replace(customer, expected_versions=asked.expected_versions))
         by_id = {item.item_id: item for item in found.items}
         explanations = []
         for item_id in dict.fromkeys(request.item_ids):
@@ -340,9 +339,10 @@ class FakeEngine(EngineMethods):
         named = " and ".join(scored.title or scored.item_id for scored in items)
         return ConversationTurn(f"I suggest {named} to you, my friend.", items, state, versions=self.versions)
 
-    def _recommend(self, request: RecommendRequest) -> Recommendations | MmrecError:
+    def _recommend(self, request: RecommendRequest) -> Recommendations:
+        VERSIONS.check_expected(request.expected_versions)
         if request.user_id == "nobody":
-            return NotFoundError("user 'nobody' is not in the bundle; leave user_id empty")
+            raise NotFoundError("user 'nobody' is not in the bundle; leave user_id empty")
         known = [row for row in map(_row, request.history) if row is not None]
         mentioned = (*request.history, *request.allow, *request.deny)
         missing = tuple(dict.fromkeys(i for i in mentioned if _row(i) is None))
@@ -357,10 +357,7 @@ class FakeEngine(EngineMethods):
             and f"item-{row}" not in request.deny
             and (not request.allow or f"item-{row}" in request.allow)
         ]
-        try:
-            passing = _passing(request.filter)
-        except MmrecError as err:
-            return err
+        passing = _passing(request.filter)
         kept = [row for row in kept if passing[row]] + [
             row for row in kept if not passing[row] and request.filter_mode is FilterMode.RELAXED
         ]

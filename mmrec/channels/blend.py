@@ -89,6 +89,10 @@ class Blend:
         """The channels with a weight above 0."""
         return frozenset(name for name, weight in self.weights.items() if weight)
 
+    def times(self, factors: Mapping[str, float]) -> Blend:
+        """This blend with some weights multiplied, by channel; others stay."""
+        return Blend({name: weight * factors.get(name, 1.0) for name, weight in self.weights.items()}, self.cold_share)
+
     def score(self, features: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
         """Weighted sum of features. Shapes: each (B, N), float32; returns the same."""
         total: npt.NDArray[np.float32] | None = None

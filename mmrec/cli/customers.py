@@ -43,10 +43,12 @@ def _promotions(values: Sequence[str]) -> tuple[Promotion, ...]:
     return tuple(promotions)
 
 
-NO_FLAG = ("beam_width", "item_fields")
+NO_FLAG = ("beam_width", "item_fields", "expected_versions")
 """Fields of a `RecommendRequest` that are for programs."""
 CUSTOMER_FLAGS = {
     "user_id": Flag("--user", "ID"),
+    "channel_weights": Flag("--channel-weight"),
+    "attribute_weights": Flag("--attribute-weight"),
     "exploration_max_age_days": Flag("--exploration-max-age", "DAYS"),
     "ignored_conditions": Flag(
         "--ignore",

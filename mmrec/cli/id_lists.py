@@ -1,4 +1,4 @@
-"""Reads a list of ids from a flag: separated by commas; an id with a comma is in double quotes."""
+"""Reads lists of ids, and weights by name, from flags."""
 
 from __future__ import annotations
 
@@ -39,3 +39,29 @@ def read_ids(values: Sequence[str], flag: str) -> list[str]:
             raise InvalidArgumentError(f"{flag} is {value!r}, with an empty id in it; remove the extra comma")
         ids += found
     return ids
+
+
+def read_weights(values: Sequence[str], flag: str) -> dict[str, float]:
+    """Weights by name.
+
+    Args:
+        values: The value of each use of the flag, e.g. ``["margin=0.5", "stock=-1"]``.
+        flag: Name of the flag, for error messages.
+
+    Raises:
+        InvalidArgumentError: one is no name with a number, or a name is there twice.
+    """
+    weights: dict[str, float] = {}
+    for value in values:
+        name, _, number = value.rpartition("=")
+        try:
+            weight = float(number)
+        except ValueError:
+            name, weight = "", 0.0
+        if not name or name in weights:
+            what = "that name again" if name else "no name with a number"
+            raise InvalidArgumentError(
+                f"{flag} is {value!r:.80}, {what}; write NAME=NUMBER once for each name, as in price=-0.5"
+            )
+        weights[name] = weight
+    return weights

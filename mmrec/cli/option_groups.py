@@ -15,10 +15,10 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 
 import typer
 
-from mmrec.cli.id_lists import read_ids
+from mmrec.cli.id_lists import read_ids, read_weights
 from mmrec.cli.output import Output
 from mmrec.contract.items import FilterMode
-from mmrec.contract.rules import Choice, FieldRule, Id, Ids, Share, Size, field_rules
+from mmrec.contract.rules import Choice, FieldRule, Id, Ids, Share, Size, Weights, field_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _request_group(options: type, annotated: RequestFlags) -> _Group:
             flag.name,
             *_SHORT.get(flag.name, ()),
             metavar=None if kind is bool else flag.metavar or _metavar(name, rule),
-            help=flag.help or _help(rule.doc, flags),
+            help=flag.help or _help(rule.doc, flags) + (" May be repeated." if isinstance(rule.rule, Weights) else ""),
             show_default=default not in (None, ""),
         )
         parameters.append(_parameter(name, Annotated[kind, option], default))
@@ -165,6 +165,8 @@ def _option_type(hint: Any, default: Any, flag: Flag) -> tuple[Any, Any, Callabl
         return str, default.value, lambda word: word
     if get_origin(hint) is tuple:
         return list[str] | None, None, lambda values: tuple(read_ids(values or (), flag.name))
+    if get_origin(hint) is Mapping:
+        return list[str] | None, None, lambda values: read_weights(values or (), flag.name)
     if bytes in get_args(hint):
         return str, "", lambda path: path or None
     return hint, default, lambda value: value
@@ -176,6 +178,8 @@ def _metavar(name: str, rule: FieldRule) -> str:
         return "|".join(str(member.value) for member in held.kind)
     if isinstance(held, Share):
         return f"{held.low:g}..{held.high:g}"
+    if isinstance(held, Weights):
+        return "NAME=NUMBER"
     kinds: tuple[tuple[type, str], ...] = ((Ids, "IDS"), (Id, "NAME"), (Size, "N"))
     return _METAVARS.get(name) or next((word for kind, word in kinds if isinstance(held, kind)), "VALUE")
 

@@ -6,12 +6,12 @@ Knows nothing of requests, protobuf, torch or files. Everything here is frozen.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from typing import Annotated
 
 from mmrec.contract.rules import MAX_BATCH, Checked, Columns, Doc, Each, Id, Instance, Picture, Text
-from mmrec.errors import InvalidArgumentError, MmrecError
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
 
 
 class Modality(Enum):
@@ -75,6 +75,22 @@ class Versions:
     model: str = ""
     catalogue: str = ""
     codebook: str = ""
+
+    def check_expected(self, expected: Versions) -> None:
+        """Check that these are versions that a caller expects; its empty parts match any.
+
+        Raises:
+            FailedPreconditionError: they are not.
+        """
+        wanted = {name: version for name, version in asdict(expected).items() if version}
+        if any(getattr(self, name) != version for name, version in wanted.items()):
+            asked, served = (
+                ", ".join(f"{name} {version!r:.80}" for name, version in versions.items())
+                for versions in (wanted, asdict(self))
+            )
+            raise FailedPreconditionError(
+                f"expected_versions is {asked}; served is {served}: expect that, or leave expected_versions out"
+            )
 
 
 NO_VERSIONS = Versions()
@@ -175,7 +191,7 @@ class ChannelShare:
     Attributes:
         channel: ``item-head``, ``semantic-id``, ``transitions``, ``transitions-wide``, ``lexical``, ``content``,
             ``popularity``, or ``new-item`` (the item had no training events). From options of the request:
-            ``popularity-damping``, ``promotion`` and ``exploration``.
+            ``popularity-damping``, ``promotion``, ``exploration``, and ``attribute:`` with the name of a column.
         share: Its part of the score, in the unit of the score.
         history_item_id: The history item that contributed most; empty if none did.
         history: The share by history item, oldest first, one entry per item; the parts sum to the share. Empty for a

@@ -7,10 +7,11 @@ value with the same message. Knows nothing of protobuf, torch or files. Requests
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
-from mmrec.contract.items import ITEM_FIELDS, DescribedItems, FilterMode, Modality, NumberFormat
+from mmrec.contract.items import ITEM_FIELDS, NO_VERSIONS, DescribedItems, FilterMode, Modality, NumberFormat, Versions
 from mmrec.contract.rules import (
     DEFAULT_K,
     DEFAULT_PAGE,
@@ -51,6 +52,7 @@ from mmrec.contract.rules import (
     Size,
     Text,
     Vector,
+    Weights,
     Whole,
 )
 from mmrec.errors import InvalidArgumentError, MmrecError
@@ -93,6 +95,19 @@ CodebookVersion = Annotated[
 
 # --- recommending ---------------------------------------------------------------------------------------------------
 
+_ADDED = Number(f"a number from -{MAX_BOOST:,.0f} to {MAX_BOOST:,.0f}", low=-MAX_BOOST, high=MAX_BOOST)
+"""The rule of what is added to scores."""
+
+
+class _SomeVersions:
+    """`Versions` whose parts are text."""
+
+    def check(self, value: Any, where: str) -> Versions:
+        versions: Any = Instance((Versions,), "mmrec.Versions").check(value, where)
+        for part in fields(versions):
+            Id().check(getattr(versions, part.name), f"{where}.{part.name}")
+        return value
+
 
 @dataclass(frozen=True, slots=True)
 class Promotion(Checked):
@@ -111,7 +126,7 @@ class Promotion(Checked):
     ] = 0.0
     boost: Annotated[
         float,
-        Number(f"a number from -{MAX_BOOST:,.0f} to {MAX_BOOST:,.0f}", low=-MAX_BOOST, high=MAX_BOOST),
+        _ADDED,
         Doc("Added to the items' scores, in the unit of the score; may be negative. At most 10,000 either way."),
     ] = 0.0
 
@@ -213,6 +228,27 @@ class RecommendRequest(Checked):
         ),
     ] = False
     item_fields: RowFields = ()
+    channel_weights: Annotated[
+        Mapping[str, float],
+        Weights(Number(f"a number from 0 to {MAX_BOOST:,.0f}", low=0.0, high=MAX_BOOST)),
+        Doc(
+            "What the fitted weight of each of these channels is multiplied by, 0 (leaves the channel out) to 10,000; "
+            "channels are named as in explanations."
+        ),
+    ] = field(default_factory=dict)
+    attribute_weights: Annotated[
+        Mapping[str, float],
+        Weights(_ADDED),
+        Doc(
+            "What is added to an item's score for each standard deviation that its value in each of these columns of "
+            "numbers lies above the mean of the catalogue, in the unit of the score; may be negative."
+        ),
+    ] = field(default_factory=dict)
+    expected_versions: Annotated[
+        Versions,
+        _SomeVersions(),
+        Doc("Versions that the reply must be made with, others are an error; empty parts match any."),
+    ] = NO_VERSIONS
 
     def _check_together(self) -> None:
         days, column = self.exploration_max_age_days, self.exploration_column
@@ -306,7 +342,8 @@ class ExplainRequest(Checked):
         Instance((RecommendRequest,), "a mmrec.RecommendRequest"),
         Doc(
             "The customer; `history`, `user_id`, `beam_width`, `popularity_damping`, the boosts of `promotions`, "
-            "`instruction` and `ignored_conditions` are read."
+            "`channel_weights`, `attribute_weights`, `expected_versions`, `instruction` and `ignored_conditions` are "
+            "read."
         ),
     ] = RecommendRequest()
     language: Annotated[

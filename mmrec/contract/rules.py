@@ -30,6 +30,8 @@ MAX_HISTORY = 1000
 """Number of most recent history items that are read."""
 MAX_BOOST = 1e4
 """Largest boost: far over any score, and small enough that float32 still tells the scores beside it apart."""
+MAX_WEIGHTS = 100
+"""Most weights by name in one request."""
 MAX_BEAM_WIDTH = 2000
 """Largest beam width; larger values are coerced to it."""
 MAX_BATCH = 1000
@@ -525,6 +527,35 @@ class Columns:
 
 
 _VALUE = Text(MAX_ATTRIBUTE_CHARS)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Numbers by name.
+
+    Attributes:
+        rule: The rule of each number.
+    """
+
+    rule: Rule
+
+    def check(self, value: object, where: str) -> dict[str, float]:
+        """See `Rule.check`."""
+        if not isinstance(value, Mapping):
+            raise InvalidArgumentError(
+                f"{where} is {value!r:.80}; it must be a mapping of names to numbers", field=where
+            )
+        if len(value) > MAX_WEIGHTS:
+            raise InvalidArgumentError(
+                f"{where} has {len(value):,} entries; at most {MAX_WEIGHTS:,} are accepted", field=where
+            )
+        return {
+            _NAME.check(name, f"{where}[{name!r:.80}]"): self.rule.check(number, f"{where}[{name!r:.80}]")
+            for name, number in value.items()
+        }
+
+
+_NAME = Id(empty="name what the number is for")
 
 
 # --- vectors and pictures -------------------------------------------------------------------------------------------

@@ -145,12 +145,26 @@ class CatalogueFilter:
         Raises:
             InvalidArgumentError: there is no such column, or not every value of it is a date.
         """
+        return self._values(column, "date", "dates such as 2024-05-31")
+
+    def numbers(self, column: str) -> npt.NDArray[np.float64]:
+        """Values of a column of numbers.
+
+        Returns:
+            NaN for a missing value. Shape: (N,), float64.
+
+        Raises:
+            InvalidArgumentError: there is no such column, or not every value of it is a number.
+        """
+        return self._values(column, "number", "numbers such as 12.5")
+
+    def _values(self, column: str, family: str, what: str) -> npt.NDArray[np.float64]:
         if column not in self._texts:
             raise InvalidArgumentError(f"there is no column {column!r:.60}; {instead(column, self._texts)}")
         found = self._read(column)
-        if found.family != "date":
+        if found.family != family:
             raise InvalidArgumentError(
-                f"column {column!r:.60} holds {NAMES[found.kind]}; it must hold nothing but dates such as 2024-05-31"
+                f"column {column!r:.60} holds {NAMES[found.kind]}; it must hold nothing but {what}"
             )
         return found.numbers()
 

@@ -62,6 +62,7 @@ class CandidateFilter:
         self._catalogue = catalogue
         self._filters = filters
         self._clock = clock
+        self._standardised: dict[str, npt.NDArray[np.float32]] = {}
 
     def tiers(
         self,
@@ -130,6 +131,29 @@ class CandidateFilter:
             raise InvalidArgumentError(f"exploration_column: {err.message}", field="exploration_column") from None
         # A missing date is NaN, which is not young.
         return np.asarray(times_N >= self._clock() - request.exploration_max_age_days * _DAY_SECONDS, np.bool_)
+
+    def standardised(self, column: str) -> npt.NDArray[np.float32]:
+        """Standard deviations by which each value of a column of numbers lies above the mean; 0 without a value.
+
+        Mean and deviation are those of the catalogue, so that they do not depend on a request. Shape: (N,), float32.
+
+        Raises:
+            InvalidArgumentError: there is no such column, or its values are not numbers.
+        """
+        found_N = self._standardised.get(column)
+        if found_N is None:
+            try:
+                values_N = self._filters.numbers(column)
+            except InvalidArgumentError as err:
+                raise InvalidArgumentError(f"attribute_weights: {err.message}", field="attribute_weights") from None
+            known_N = np.isfinite(values_N) & self._filters.bitmap("")
+            known = values_N[known_N]
+            spread = float(known.std()) if len(known) else 0.0
+            found_N = np.zeros(len(values_N), np.float32)
+            if spread > 0:
+                found_N[known_N] = (known - known.mean()) / spread
+            self._standardised[column] = found_N
+        return found_N
 
     def _rows(self, item_ids: Sequence[str]) -> npt.NDArray[np.int64]:
         rows = (self._catalogue.row_of(item_id) for item_id in item_ids)

@@ -9,10 +9,10 @@ see the candidates alone. Unit of work: a batch of requests. Knows nothing about
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import Explanation, Explanations, Recommendations
 from mmrec.contract.requests import ExplainRequest, RankRequest, RecommendRequest
 from mmrec.contract.rules import MAX_BEAM_WIDTH
-from mmrec.errors import FailedPreconditionError, MmrecError
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
 from mmrec.recommender.artefact import INSTRUCTED
 from mmrec.recommender.candidate_filter import CandidateFilter, Tier
 from mmrec.recommender.candidates import Candidates, CandidateSearch, Search
@@ -31,7 +31,7 @@ from mmrec.recommender.explain import explain_ranking, rule_shares
 from mmrec.recommender.explainer import Explainer, InWords, Wish
 from mmrec.recommender.live_events import Graphs, LiveEvents
 from mmrec.recommender.modality_vectors import ModalityVectors
-from mmrec.recommender.ranking_model import SENTENCE, WISH, RankingModel
+from mmrec.recommender.ranking_model import INSTRUCTED_CHANNELS, SENTENCE, WISH, RankingModel
 from mmrec.recommender.rerank import Arranged, Likeness, Quota, arrange, damping
 from mmrec.recommender.steering import INSTRUCTION, Steered, Steering
 
@@ -39,6 +39,8 @@ DAMPING = "popularity-damping"
 EXPLORATION = "exploration"
 PROMOTION = "promotion"
 """Names, in an explanation, of what the business rules of a request added to a score."""
+ATTRIBUTE = "attribute:"
+"""Begins, before the name of a column, the name of what its weight added."""
 
 Scores = npt.NDArray[np.float32]
 Bitmap = npt.NDArray[np.bool_]
@@ -80,6 +82,9 @@ class _Customer(NamedTuple):
         quotas: Places for promotions and exploration.
         places: Length of the list.
         promoted_N: Items that a promotion of the request raises; None: none. Shape: (N,), bool.
+        blend: Weights of the channels.
+        attributes: For each weight of a column its name, the weight, and the standardised values. Shape of these: (N,),
+            float32.
         steered: What its instruction asks for; None: it has none.
         asked_N: Items that are listed, among those that are ranked; None: all. Shape: (N,), bool.
     """
@@ -92,6 +97,8 @@ class _Customer(NamedTuple):
     quotas: tuple[Quota, ...]
     places: int
     promoted_N: npt.NDArray[np.bool_] | None
+    blend: Blend
+    attributes: tuple[tuple[str, float, Scores], ...] = ()
     steered: Steered | None = None
     asked_N: Bitmap | None = None
 
@@ -109,10 +116,8 @@ class _Customer(NamedTuple):
 
     @property
     def reading(self) -> str:
-        """What the LLM reads of this customer: a history, a history and a sentence, or a sentence alone."""
-        if self.instruction_D is None:
-            return "history"
-        return "history and sentence" if len(self.history) else "sentence"
+        """What the LLM reads of this customer; see `_reading`."""
+        return _reading(self.history, self.steered)
 
 
 class _Search(NamedTuple):
@@ -199,16 +204,17 @@ class RecommendationPipeline:
         self, customers: Sequence[_Customer | MmrecError], live: LiveEvents
     ) -> list[Recommendations | MmrecError]:
         replies: dict[int, Recommendations | MmrecError] = {}
-        known: dict[tuple[int, bool, str], list[tuple[int, _Customer]]] = {}
+        known: dict[tuple[Any, ...], list[tuple[int, _Customer]]] = {}
         for row, customer in enumerate(customers):
             if isinstance(customer, MmrecError):
                 replies[row] = customer
             elif len(customer.history) or customer.instruction_D is not None:
-                alike = self._beam_width(customer), customer.request.exact, customer.reading
+                factors = tuple(sorted(customer.request.channel_weights.items()))
+                alike = self._beam_width(customer), customer.request.exact, customer.reading, factors
                 known.setdefault(alike, []).append((row, customer))
             else:
                 replies[row] = self._popular(customer)
-        for (width, exact, _), group in sorted(known.items(), key=lambda entry: entry[0]):
+        for (width, exact, *_), group in sorted(known.items(), key=lambda entry: entry[0]):
             found = self._personal([customer for _, customer in group], width, self._ranker_of(live), exact=exact)
             replies |= zip([row for row, _ in group], found, strict=True)
         return [replies[row] for row in range(len(customers))]
@@ -233,6 +239,9 @@ class RecommendationPipeline:
             explain_in_words=True,
             instruction=asked.instruction,
             ignored_conditions=asked.ignored_conditions,
+            channel_weights=asked.channel_weights,
+            attribute_weights=asked.attribute_weights,
+            expected_versions=asked.expected_versions,
         )
         return self._customer(plain, live, len(request.item_ids), rejected=False, narrowed=False)
 
@@ -250,6 +259,7 @@ class RecommendationPipeline:
         Without `rejected`, items that the customer rejected may be returned; without `narrowed`, those that do not meet
         the conditions of its instruction.
         """
+        self._versions.check_expected(request.expected_versions)
         history, missing, refused = self._history(request, live)
         steered, asked_N = self._read_instruction(request), None
         if steered is not None and narrowed:
@@ -274,6 +284,11 @@ class RecommendationPipeline:
             for promotion, members_N in zip(request.promotions, promoted, strict=True)
             if promotion.boost
         )
+        attributes = tuple(
+            (column, weight, self._candidate_filter.standardised(column))
+            for column, weight in request.attribute_weights.items()
+        )
+        blend = self._blend(_reading(history, steered), request.channel_weights)
         never = refused if rejected else None
         tiers = self._candidate_filter.tiers(request, history, never, places)
         raised = [
@@ -282,7 +297,20 @@ class RecommendationPipeline:
             if promotion.boost > 0 or promotion.min_share
         ]
         promoted_N = np.logical_or.reduce(raised) if raised else None
-        return _Customer(request, history, missing, tiers, boosts, tuple(quotas), places, promoted_N, steered, asked_N)
+        return _Customer(
+            request,
+            history,
+            missing,
+            tiers,
+            boosts,
+            tuple(quotas),
+            places,
+            promoted_N,
+            blend,
+            attributes,
+            steered,
+            asked_N,
+        )
 
     def _read_instruction(self, request: RecommendRequest) -> Steered | None:
         if not request.instruction.strip():
@@ -319,8 +347,8 @@ class RecommendationPipeline:
     def _personal(
         self, customers: Sequence[_Customer], width: int, ranker: RankingModel, *, exact: bool
     ) -> Iterator[Recommendations]:
-        """Replies to customers of whom the LLM reads the same: with a history, a sentence, or both."""
-        blend = self._blend(customers[0].reading)
+        """Replies to customers with the same weights of whom the LLM reads the same: a history, a sentence, or both."""
+        blend = customers[0].blend
         if not blend.channels:
             # This bundle ranks every customer by popularity alone.
             yield from (self._popular(customer, personal=True) for customer in customers)
@@ -352,8 +380,29 @@ class RecommendationPipeline:
                 shares = self._explained(ranker, customer, listed, own, blend)
             yield self._reply(customer, listed, shares, [one.found for one in own], personal=True)
 
-    def _blend(self, reading: str) -> Blend:
-        """The weights for what is read of a customer."""
+    def _blend(self, reading: str, factors: Mapping[str, float]) -> Blend:
+        """The weights for what is read of a customer, multiplied by those of the request."""
+        fitted = self._fitted(reading)
+        if not factors:
+            return fitted
+        known = {name for blend in (fitted, *self._parts.blends.values()) for name in blend.weights}
+        channels = ", ".join(name for name in INSTRUCTED_CHANNELS if name in known)
+        for name in factors:
+            if name not in known:
+                raise InvalidArgumentError(
+                    f"channel_weights has {name!r:.80}; the channels are {channels}", field="channel_weights"
+                )
+        blend = fitted.times(factors)
+        if fitted.channels and not blend.channels:
+            raise InvalidArgumentError(
+                f"channel_weights leave out every channel that ranks for this customer: "
+                f"{', '.join(sorted(fitted.channels))}; leave one of them in",
+                field="channel_weights",
+            )
+        return blend
+
+    def _fitted(self, reading: str) -> Blend:
+        """The bundle's weights for what is read of a customer."""
         parts = self._parts
         if reading == "history":
             return parts.blend
@@ -403,6 +452,8 @@ class RecommendationPipeline:
             adjustments[PROMOTION] = np.zeros(len(rows_C), np.float32)
             for members_N, boost in customer.promotions:
                 adjustments[PROMOTION][members_N[rows_C]] += np.float32(boost)
+        for column, weight, values_N in customer.attributes:
+            adjustments[ATTRIBUTE + column] = np.float32(weight) * values_N[rows_C]
         adjusted_C = scores_C
         for part_C in adjustments.values():
             adjusted_C = adjusted_C + part_C
@@ -497,6 +548,13 @@ class RecommendationPipeline:
             versions=self._versions,
             constraints=() if customer.steered is None else customer.steered.constraints,
         )
+
+
+def _reading(history: npt.NDArray[np.int32], steered: Steered | None) -> str:
+    """What the LLM reads: a history, a history and a sentence, or a sentence alone."""
+    if steered is None or steered.sentence_D is None:
+        return "history"
+    return "history and sentence" if len(history) else "sentence"
 
 
 def _promoted(customer: _Customer, listed: _Listed) -> dict[int, float]:

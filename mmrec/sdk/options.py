@@ -6,10 +6,10 @@ Generated from the request dataclasses: do not edit; run scripts/generate_sdk.py
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
-from mmrec.contract.items import FilterMode, Modality, NumberFormat
+from mmrec.contract.items import FilterMode, Modality, NumberFormat, Versions
 from mmrec.contract.requests import HistoryEvent, Promotion
 
 
@@ -43,6 +43,11 @@ class RecommendOptions(TypedDict, total=False):
         exact: Whether every eligible item is ranked, also in a large catalogue, where otherwise a few thousand
             candidates are. Slower.
         item_fields: Fields of the rows to return besides the id; empty for all.
+        channel_weights: What the fitted weight of each of these channels is multiplied by, 0 (leaves the channel out)
+            to 10,000; channels are named as in explanations.
+        attribute_weights: What is added to an item's score for each standard deviation that its value in each of these
+            columns of numbers lies above the mean of the catalogue, in the unit of the score; may be negative.
+        expected_versions: Versions that the reply must be made with, others are an error; empty parts match any.
     """
 
     user_id: str
@@ -66,6 +71,9 @@ class RecommendOptions(TypedDict, total=False):
     ignored_conditions: Iterable[str]
     exact: bool
     item_fields: Iterable[str]
+    channel_weights: Mapping[str, float]
+    attribute_weights: Mapping[str, float]
+    expected_versions: Versions
 
 
 class RankOptions(TypedDict, total=False):
@@ -95,6 +103,11 @@ class RankOptions(TypedDict, total=False):
         exact: Whether every eligible item is ranked, also in a large catalogue, where otherwise a few thousand
             candidates are. Slower.
         item_fields: Fields of the rows to return besides the id; empty for all.
+        channel_weights: What the fitted weight of each of these channels is multiplied by, 0 (leaves the channel out)
+            to 10,000; channels are named as in explanations.
+        attribute_weights: What is added to an item's score for each standard deviation that its value in each of these
+            columns of numbers lies above the mean of the catalogue, in the unit of the score; may be negative.
+        expected_versions: Versions that the reply must be made with, others are an error; empty parts match any.
     """
 
     user_id: str
@@ -115,6 +128,9 @@ class RankOptions(TypedDict, total=False):
     ignored_conditions: Iterable[str]
     exact: bool
     item_fields: Iterable[str]
+    channel_weights: Mapping[str, float]
+    attribute_weights: Mapping[str, float]
+    expected_versions: Versions
 
 
 class ConverseOptions(TypedDict, total=False):
@@ -164,6 +180,11 @@ class ExplainOptions(TypedDict, total=False):
             them.
         exact: Whether every eligible item is ranked, also in a large catalogue, where otherwise a few thousand
             candidates are. Slower.
+        channel_weights: What the fitted weight of each of these channels is multiplied by, 0 (leaves the channel out)
+            to 10,000; channels are named as in explanations.
+        attribute_weights: What is added to an item's score for each standard deviation that its value in each of these
+            columns of numbers lies above the mean of the catalogue, in the unit of the score; may be negative.
+        expected_versions: Versions that the reply must be made with, others are an error; empty parts match any.
     """
 
     user_id: str
@@ -173,6 +194,9 @@ class ExplainOptions(TypedDict, total=False):
     instruction: str
     ignored_conditions: Iterable[str]
     exact: bool
+    channel_weights: Mapping[str, float]
+    attribute_weights: Mapping[str, float]
+    expected_versions: Versions
 
 
 class RatingOptions(TypedDict, total=False):

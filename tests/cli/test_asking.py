@@ -39,6 +39,9 @@ def place(request: pytest.FixtureRequest) -> list[str]:
         (["recommend", "bundle", "--user", "1", "--promote", "category = 1"], "begins with a share, a boost or both"),
         (["recommend", "bundle", "--user", "1", "--promote", "1.5 category = 1"], "min_share is 1.5"),
         (["recommend", "bundle", "--user", "1", "--exploration-max-age", "3"], "exploration_column is empty"),
+        (["recommend", "bundle", "--user", "1", "--channel-weight", "lexical"], "'lexical', no name with a number"),
+        (["recommend", "bundle", "--user", "1", "--attribute-weight", "a=1", "--attribute-weight", "a=2"], "that name"),
+        (["recommend", "bundle", "--user", "1", "--attribute-weight", "a=1e9"], "attribute_weights['a'] is 1000000000"),
         (["recommend", "--history", "1"], "neither a bundle nor --server is given"),
         (["recommend", "bundle", "--server", "localhost:1", "--history", "1"], "name exactly one"),
         (["rate", "bundle"], "item_ids is empty; pass 1 to 1,000 ids"),
@@ -133,6 +136,16 @@ def test_recommending_only_what_is_allowed_seen_or_not(place: list[str], capsys:
     seen_kept = json.loads(_run([*asked, "--include-seen"], capsys)[1])
     assert [scored["item"]["item_id"] for scored in seen_removed["items"]] == ["p0004"]
     assert sorted(scored["item"]["item_id"] for scored in seen_kept["items"]) == ["p0001", "p0004"]
+
+
+def test_recommending_without_a_channel(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["recommend", *place, "--user", "c0001", "--channel-weight", "popularity=0", "--explain", "--json"]
+    shares = [share["channel"] for scored in json.loads(_run(asked, capsys)[1])["items"] for share in scored["shares"]]
+    assert "transitions" in shares
+    assert "popularity" not in shares
+    status, _, err = _run([*asked, "--channel-weight", "smell=1"], capsys)
+    assert status == 2
+    assert "channel_weights has 'smell'; the channels are item-head, semantic-id, transitions" in err
 
 
 def test_ranking_given_items(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:

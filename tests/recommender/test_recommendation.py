@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mmrec.contract.items import Fallback, FilterMode
 from mmrec.contract.replies import Recommendations
-from mmrec.contract.requests import Promotion, RecommendRequest
+from mmrec.contract.requests import Promotion, RankRequest, RecommendRequest
 from mmrec.errors import InvalidArgumentError
 from mmrec.recommender.live_events import LiveEvent
 from mmrec.recommender.ranking_model import CHANNELS
@@ -102,6 +104,65 @@ def test_channels_are_added_by_their_weights() -> None:
     assert scores(found) == pytest.approx([8 + 3, 5 + 4 + 1, 7 + 2, 6 + 1, 4 + 2 + 1])
     content = recommended(RecommendRequest(("a",), k=3), {"content": 2.0})
     assert (ids(content), scores(content)) == ("bfc", pytest.approx([2.0, 1.6, 1.2]))
+
+
+def test_channels_count_as_a_request_weighs_them_and_explanations_add_up() -> None:
+    weights = {"transitions": 1.0, "transitions-wide": 0.5, "popularity": 3.0}
+    plain = RecommendRequest(("a",), k=5)
+    asked = {"channel_weights": {"popularity": 2.0, "transitions": 0.0}, "explain": True}
+    found, same, stranger = ask(replace(plain, **asked), plain, replace(plain, history=(), **asked), weights=weights)
+    assert isinstance(found, Recommendations)
+    assert isinstance(same, Recommendations)
+    assert isinstance(stranger, Recommendations)
+    assert (ids(found), scores(found)) == ("becfd", pytest.approx([6, 4 + 2, 4, 2 + 2, 2]))
+    assert [(share.channel, share.share) for share in found.items[1].shares] == [
+        ("transitions-wide", pytest.approx(4.0)),
+        ("popularity", pytest.approx(2.0)),
+    ]
+    assert ids(same) == "becdf"
+    # Nothing is blended for a customer of whom nothing is known.
+    assert (ids(stranger), scores(stranger)[0]) == ("bcade", 1.0)
+    ranked = recommended(RankRequest(("d", "f", "e"), replace(plain, **asked)), weights)
+    assert (ids(ranked), scores(ranked)) == ("efd", pytest.approx([6, 4, 2]))
+
+
+@pytest.mark.parametrize(
+    ("factors", "says"),
+    [
+        ({"popularty": 1.0}, "has 'popularty'; the channels are transitions, lexical, popularity"),
+        ({"popularity": 0.0, "transitions": 0.0}, "every channel that ranks for this customer: popularity, transit"),
+    ],
+)
+def test_weights_of_channels_that_leave_no_ranking_are_refused_for_anybody(
+    factors: dict[str, float], says: str
+) -> None:
+    weights = {"popularity": 3.0, "transitions": 1.0, "lexical": 0.0}
+    asked = RecommendRequest(("a",), channel_weights=factors)
+    for refused in ask(asked, replace(asked, history=()), weights=weights):
+        assert isinstance(refused, InvalidArgumentError)
+        assert [violation.field for violation in refused.violations] == ["channel_weights"]
+        assert says in refused.message
+
+
+def test_a_column_of_numbers_adds_its_weight_for_each_standard_deviation() -> None:
+    # Stock is 3, 1, or unknown: one standard deviation above the mean, one below, or neither.
+    asked = RecommendRequest(("a",), k=5, attribute_weights={"stock": 2.0}, explain=True)
+    found = recommended(asked)
+    assert (ids(found), scores(found)) == ("cbdfe", [9.0, 6.0, 6.0, 4.0, 3.0])
+    shares = [{share.channel: share.share for share in item.shares} for item in found.items[:3]]
+    assert shares == [
+        {"transitions": 7.0, "attribute:stock": 2.0},
+        {"transitions": 8.0, "attribute:stock": -2.0},
+        {"transitions": 6.0},
+    ]
+    assert ids(recommended(replace(asked, attribute_weights={"stock": -2.0}, k=2))) == "be"
+    unknown, text = ask(
+        replace(asked, attribute_weights={"stok": 1.0}), replace(asked, attribute_weights={"kind": 1.0})
+    )
+    assert isinstance(unknown, InvalidArgumentError)
+    assert isinstance(text, InvalidArgumentError)
+    assert unknown.message == "attribute_weights: there is no column 'stok'; did you mean 'stock'?"
+    assert text.message == "attribute_weights: column 'kind' holds text; it must hold nothing but numbers such as 12.5"
 
 
 def test_a_blend_without_weights_ranks_by_popularity_which_is_then_no_fallback() -> None:

@@ -142,6 +142,9 @@ item_fields = st.lists(st.sampled_from(ITEM_FIELDS), unique=True, max_size=4).ma
 wishes = st.fixed_dictionaries(
     {
         "item_fields": item_fields,
+        "channel_weights": st.dictionaries(words.filter(bool), st.floats(0, 1e4), max_size=3),
+        "attribute_weights": st.dictionaries(words.filter(bool), st.floats(-1e4, 1e4), max_size=3),
+        "expected_versions": versions,
         "filter": words,
         "filter_mode": modes,
         "diversity": shares_of_one,
@@ -685,9 +688,6 @@ NOT_BUILT = {
     "SearchItemsRequest": ("validate_only",),
     "RecommendRequest": (
         "history_events",
-        "channel_weights",
-        "attribute_weights",
-        "expected_versions",
         "validate_only",
     ),
 }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmrec.contract.items import FilterMode
+from mmrec.contract.items import FilterMode, Versions
 from mmrec.contract.requests import Promotion, RecommendRequest
 from mmrec.errors import InvalidArgumentError
 
@@ -59,6 +59,15 @@ def test_shares_may_take_all_places() -> None:
             "is inf; it must be a number of days",
         ),
         ({"exploration_column": 5, "exploration_max_age_days": 3}, "exploration_column", "ids are strings"),
+        ({"channel_weights": "abc"}, "channel_weights", "must be a mapping of names to numbers"),
+        ({"channel_weights": {"lexical": -0.5}}, "channel_weights['lexical']", "must be a number from 0 to 10,000"),
+        ({"channel_weights": {"lexical": float("nan")}}, "channel_weights['lexical']", "is nan"),
+        ({"channel_weights": {str(n): 1.0 for n in range(101)}}, "channel_weights", "101 entries; at most 100"),
+        ({"attribute_weights": {"": 1.0}}, "attribute_weights['']", "is empty; name what the number is for"),
+        ({"attribute_weights": {7: 1.0}}, "attribute_weights[7]", "ids are strings"),
+        ({"attribute_weights": {"margin": -1e5}}, "attribute_weights['margin']", "from -10,000 to 10,000"),
+        ({"expected_versions": "m1"}, "expected_versions", "is a str; pass mmrec.Versions"),
+        ({"expected_versions": Versions(model=7)}, "expected_versions.model", "ids are strings"),  # type: ignore[arg-type]
         ({"promotions": "abc"}, "promotions", "single string 'abc'"),
         ({"promotions": ["a"]}, "promotions[0]", "is a str; pass mmrec.Promotion values"),
         ({"promotions": [Promotion(("a",))] * 101}, "promotions", "101 entries; at most 100"),
