@@ -28,7 +28,7 @@ from mmrec.sdk import rpcs
 from mmrec.sdk.aio_conversation import AsyncConversation
 from mmrec.sdk.aio_methods import AsyncMethods
 from mmrec.sdk.aio_transport import AsyncGrpcTransport, AsyncTransport
-from mmrec.sdk.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls, checked_timeout
+from mmrec.sdk.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls, Token, checked_timeout
 from mmrec.sdk.inputs import AsyncUpsertBatches
 from mmrec.sdk.streams import each
 from mmrec.sdk.upsert_stream import UpsertStream
@@ -45,7 +45,9 @@ class AsyncClient(AsyncMethods):
 
     Args:
         target: Address of the server, ``host:port``.
-        token: The server's token, if it requires one.
+        token: The server's token or API key, if it requires one; or a function that returns it and is called for each
+            call, so that the key can be replaced while the client is used. It must be quick, and safe to call from
+            several threads.
         tls: True for TLS with the default authorities, or `Tls` for your own; False for none.
         timeout: Default timeout of a call in seconds, above 0.
         transport: Replaces gRPC, and `target`, `token` and `tls` are not used; for tests, see
@@ -60,7 +62,7 @@ class AsyncClient(AsyncMethods):
         self,
         target: str = DEFAULT_TARGET,
         *,
-        token: str | None = None,
+        token: Token | None = None,
         tls: bool | Tls = False,
         timeout: float = DEFAULT_TIMEOUT_S,
         transport: AsyncTransport | None = None,

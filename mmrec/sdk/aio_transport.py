@@ -9,7 +9,15 @@ import grpc.aio
 
 from mmrec.contract.engine import Engine
 from mmrec.errors import MmrecError
-from mmrec.sdk.connection import Tls, channel_options, checked_target, closed_error, error_from_rpc, metadata_for
+from mmrec.sdk.connection import (
+    Tls,
+    Token,
+    channel_options,
+    checked_target,
+    closed_error,
+    error_from_rpc,
+    metadata_source,
+)
 from mmrec.sdk.streams import AsyncEngineStream, AsyncGrpcStream, AsyncStream
 from mmrec.sdk.transport import EngineTransport
 
@@ -38,9 +46,9 @@ class AsyncGrpcTransport:
         NotFoundError: a TLS file cannot be read.
     """
 
-    def __init__(self, target: str, *, token: str | None = None, tls: Tls | None = None) -> None:
+    def __init__(self, target: str, *, token: Token | None = None, tls: Tls | None = None) -> None:
         self.target = checked_target(target)
-        self._metadata = metadata_for(token)
+        self._metadata = metadata_source(token)
         self._options = channel_options(tls)
         self._credentials = tls.credentials() if tls is not None else None
         self._channel: Any = None
@@ -49,11 +57,12 @@ class AsyncGrpcTransport:
 
     async def call(self, path: str, request: bytes, timeout: float) -> bytes:
         """See `AsyncTransport.call`."""
+        metadata = self._metadata()
         self._open()
         if path not in self._calls:
             self._calls[path] = self._channel.unary_unary(path)
         try:
-            reply: bytes = await self._calls[path](request, timeout=timeout, metadata=self._metadata)
+            reply: bytes = await self._calls[path](request, timeout=timeout, metadata=metadata)
         except grpc.aio.AioRpcError as err:
             trailer = tuple(err.trailing_metadata() or ())
             raise error_from_rpc(err.code().name, err.details() or "", trailer, self.target, timeout) from None
@@ -63,6 +72,7 @@ class AsyncGrpcTransport:
 
     async def stream(self, path: str, timeout: float) -> AsyncStream:
         """See `AsyncTransport.stream`."""
+        metadata = self._metadata()
         self._open()
         method = self._channel.stream_stream(path)
 
@@ -70,7 +80,7 @@ class AsyncGrpcTransport:
             trailer = tuple(err.trailing_metadata() or ())
             return error_from_rpc(err.code().name, err.details() or "", trailer, self.target, timeout)
 
-        return AsyncGrpcStream(lambda requests: method(requests, metadata=self._metadata), explain, timeout)
+        return AsyncGrpcStream(lambda requests: method(requests, metadata=metadata), explain, timeout)
 
     def _open(self) -> None:
         if self._closed:

@@ -23,7 +23,7 @@ from mmrec.contract.requests import (
 from mmrec.errors import MmrecError
 from mmrec.sdk import options as keywords
 from mmrec.sdk import rpcs
-from mmrec.sdk.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls, checked_timeout
+from mmrec.sdk.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls, Token, checked_timeout
 from mmrec.sdk.conversation import Conversation
 from mmrec.sdk.inputs import UpsertBatches
 from mmrec.sdk.methods import Methods
@@ -42,7 +42,9 @@ class Client(Methods):
 
     Args:
         target: Address of the server, ``host:port``.
-        token: The server's token, if it requires one.
+        token: The server's token or API key, if it requires one; or a function that returns it and is called for each
+            call, so that the key can be replaced while the client is used. It must be quick, and safe to call from
+            several threads.
         tls: True for TLS with the default authorities, or `Tls` for your own; False for none.
         timeout: Default timeout of a call in seconds, above 0.
         transport: Replaces gRPC, and `target`, `token` and `tls` are not used; for tests, see
@@ -57,7 +59,7 @@ class Client(Methods):
         self,
         target: str = DEFAULT_TARGET,
         *,
-        token: str | None = None,
+        token: Token | None = None,
         tls: bool | Tls = False,
         timeout: float = DEFAULT_TIMEOUT_S,
         transport: Transport | None = None,

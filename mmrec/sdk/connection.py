@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from mmrec.sdk.status import DETAILS_KEY, error_from_code, error_from_trailer
 
 DEFAULT_TARGET = "localhost:50051"
 DEFAULT_TIMEOUT_S = 10.0
+Token = str | Callable[[], str]
+"""A token, or a function that returns the one to send and is called for each call, in the thread that makes it."""
 MAX_REPLY_BYTES = 256 * 1024 * 1024
 """Largest reply a client reads, in bytes."""
 
@@ -120,6 +122,19 @@ def metadata_for(token: str | None) -> tuple[tuple[str, str], ...]:
             field="token",
         )
     return (("authorization", f"Bearer {token}"),)
+
+
+def metadata_source(token: Token | None) -> Callable[[], tuple[tuple[str, str], ...]]:
+    """Makes the metadata of a call, each time anew where the token is a function.
+
+    Raises:
+        InvalidArgumentError: the token cannot be sent; a function's, when metadata are made.
+    """
+    if callable(token):
+        current = token
+        return lambda: metadata_for(current())
+    metadata = metadata_for(token)
+    return lambda: metadata
 
 
 def checked_timeout(timeout: float | None, default: float) -> float:

@@ -14,7 +14,15 @@ import grpc
 
 from mmrec.contract.engine import Engine
 from mmrec.errors import MmrecError, NotImplementedYetError
-from mmrec.sdk.connection import Tls, channel_options, checked_target, closed_error, error_from_rpc, metadata_for
+from mmrec.sdk.connection import (
+    Tls,
+    Token,
+    channel_options,
+    checked_target,
+    closed_error,
+    error_from_rpc,
+    metadata_source,
+)
 from mmrec.sdk.rpcs import RPCS
 from mmrec.sdk.streams import EngineStream, GrpcStream, Stream
 
@@ -60,9 +68,9 @@ class GrpcTransport:
         NotFoundError: a TLS file cannot be read.
     """
 
-    def __init__(self, target: str, *, token: str | None = None, tls: Tls | None = None) -> None:
+    def __init__(self, target: str, *, token: Token | None = None, tls: Tls | None = None) -> None:
         self.target = checked_target(target)
-        self._metadata = metadata_for(token)
+        self._metadata = metadata_source(token)
         options = channel_options(tls)
         self._channel = (
             grpc.insecure_channel(target, options)
@@ -73,10 +81,11 @@ class GrpcTransport:
 
     def call(self, path: str, request: bytes, timeout: float) -> bytes:
         """See `Transport.call`."""
+        metadata = self._metadata()
         try:
             if path not in self._calls:
                 self._calls[path] = self._channel.unary_unary(path)
-            reply: bytes = self._calls[path](request, timeout=timeout, metadata=self._metadata)
+            reply: bytes = self._calls[path](request, timeout=timeout, metadata=metadata)
         except grpc.RpcError as err:
             raise error_from_rpc(
                 err.code().name, err.details() or "", err.trailing_metadata(), self.target, timeout
@@ -87,13 +96,14 @@ class GrpcTransport:
 
     def stream(self, path: str, timeout: float) -> Stream:
         """See `Transport.stream`."""
+        metadata = self._metadata()
         method: Any = self._channel.stream_stream(path)
 
         def explain(err: grpc.RpcError) -> MmrecError:
             return error_from_rpc(err.code().name, err.details() or "", err.trailing_metadata(), self.target, timeout)
 
         try:
-            return GrpcStream(lambda requests: method(requests, metadata=self._metadata), explain, timeout)
+            return GrpcStream(lambda requests: method(requests, metadata=metadata), explain, timeout)
         except ValueError:
             raise closed_error(self.target) from None
 

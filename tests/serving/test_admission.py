@@ -17,12 +17,14 @@ import pytest
 from mmrec.contract.items import ItemInput
 from mmrec.errors import (
     FailedPreconditionError,
+    InvalidArgumentError,
     MmrecError,
     NotFoundError,
     PermissionDeniedError,
     ResourceExhaustedError,
     UnauthenticatedError,
 )
+from mmrec.sdk.aio import AsyncClient
 from mmrec.sdk.client import Client
 from mmrec.sdk.rpcs import METHODS
 from mmrec.sdk.status import DETAILS_KEY, error_from_trailer
@@ -357,6 +359,47 @@ def test_a_server_does_not_start_with_a_file_that_cannot_be_used(
     spoil(file)
     with pytest.raises(kind), BackgroundServer(FakeEngine, ServerConfig(port=0, keys=file)):
         raise AssertionError("it has started")
+
+
+def test_a_client_takes_another_key_without_being_made_anew(server: BackgroundServer) -> None:
+    given = ["tracker-key"]
+    with Client(server.target, token=lambda: given[-1]) as client:
+        with pytest.raises(PermissionDeniedError, match="the key 'tracker' has events"):
+            client.info()
+        given.append("reader-key")
+        assert client.info().items == 20
+        with pytest.raises(PermissionDeniedError, match="the key 'reader' has read"):
+            list(client.stream_upserts([hat("new-1")]))
+        given.append("writer-key")
+        assert [reply.done for reply in client.stream_upserts([hat("new-1")])] == [("new-1",)]
+
+
+def test_a_client_for_asyncio_takes_another_key_too(server: BackgroundServer) -> None:
+    given = ["tracker-key"]
+
+    async def run() -> None:
+        async with AsyncClient(server.target, token=lambda: given[-1]) as client:
+            with pytest.raises(PermissionDeniedError, match="the key 'tracker' has events"):
+                await client.info()
+            given.append("writer-key")
+            replies = [reply async for reply in client.stream_upserts([hat("new-1")])]
+            assert [reply.done for reply in replies] == [("new-1",)]
+
+    asyncio.run(run())
+
+
+def test_what_a_function_for_the_token_raises_or_returns_is_told(server: BackgroundServer) -> None:
+    def broken() -> str:
+        raise ValueError("the vault is closed")
+
+    with Client(server.target, token=broken) as client:
+        with pytest.raises(ValueError, match="the vault is closed"):
+            client.info()
+        with pytest.raises(ValueError, match="the vault is closed"):
+            list(client.stream_upserts([hat("new-1")]))
+    with Client(server.target, token=lambda: "two words") as client, pytest.raises(InvalidArgumentError) as refused:
+        client.info()
+    assert "two words" not in refused.value.message
 
 
 # --- the log --------------------------------------------------------------------------------------------------
