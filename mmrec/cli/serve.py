@@ -103,6 +103,14 @@ def serve(
     reflection: Annotated[
         bool, typer.Option("--reflection/--no-reflection", help="gRPC reflection: callers may list the services.")
     ] = True,
+    metrics: Annotated[
+        str,
+        typer.Option(
+            "--metrics",
+            metavar="HOST:PORT",
+            help="Prometheus metrics over HTTP; a port alone is of this machine, 0 any free one. Empty: none.",
+        ),
+    ] = "",
     access_log: Annotated[
         str,
         typer.Option(
@@ -140,6 +148,7 @@ def serve(
         mmrec serve bundle/ --store changes/ --fold-after 10000 --keep-versions 3
         mmrec serve bundle/ --language-model smollm2-135m
         mmrec serve bundle/ --host 0.0.0.0 --keys keys.toml --tls-cert cert.pem --tls-key key.pem
+        mmrec serve bundle/ --metrics 9464
         mmrec serve bundle/ --host 0.0.0.0 --port 0 --token-file token.txt --json
     """
     # Until the server can switch to another version of the bundle, a SIGHUP asks for nothing and must not end it.
@@ -150,6 +159,9 @@ def serve(
 
     for warning in _warnings(host, bool(token_file or keys), bool(tls_cert), bool(client_ca)):
         output.note(f"warning: {warning}")
+    metrics_host, metrics_port = _metrics_address(metrics)
+    if metrics and metrics_host not in _LOOPBACK:
+        output.note(f"warning: metrics on {metrics_host} can be read from other machines, by everybody")
     config = ServerConfig(
         host=host,
         port=port,
@@ -165,6 +177,8 @@ def serve(
         client_ca=Path(client_ca) if client_ca else None,
         grace_s=grace,
         reflection=reflection,
+        metrics_port=metrics_port,
+        metrics_host=metrics_host,
         access_log=access_log,  # type: ignore[arg-type]  # it is checked there
         max_connection_age_s=max_connection_age or None,
         store=Path(store) if store else None,
@@ -212,6 +226,18 @@ def _warnings(host: str, keys: bool, tls: bool, client_ca: bool) -> list[str]:
             f"callers of {host} send their keys unencrypted, unless a proxy adds TLS: pass --tls-cert and --tls-key"
         ]
     return []
+
+
+def _metrics_address(text: str) -> tuple[str, int | None]:
+    """Host and port of ``HOST:PORT``, ``:PORT`` or ``PORT``; of an empty text no port."""
+    host, _, port = text.strip().rpartition(":")
+    if not text.strip():
+        return _LOOPBACK[0], None
+    if not (port.isascii() and port.isdecimal()):
+        raise InvalidArgumentError(
+            f"metrics is {text!r:.80}; pass HOST:PORT, such as 0.0.0.0:9464, or a port alone", field="metrics"
+        )
+    return host or _LOOPBACK[0], int(port)
 
 
 def _read_token(path: str) -> str:

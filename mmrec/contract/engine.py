@@ -5,8 +5,9 @@ Knows nothing of protobuf, torch or files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, cast
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.conversation import ConversationTurn, ConverseRequest
@@ -127,6 +128,45 @@ class PictureDecoder(Protocol):
 def decoder_of(engine: object) -> PictureDecoder | None:
     """What decodes an engine's pictures ahead; None for an engine that does not."""
     return cast(PictureDecoder, engine) if callable(getattr(engine, "decode_ahead", None)) else None
+
+
+@dataclass(slots=True)
+class CacheUse:
+    """How often a cache was asked, since it is there.
+
+    Attributes:
+        hits: Look-ups that found the value.
+        misses: Look-ups that did not.
+    """
+
+    hits: int = 0
+    misses: int = 0
+
+
+class EngineFigures(NamedTuple):
+    """What an engine tells of its inside.
+
+    Attributes:
+        delta_rows: Rows of the catalogue that were changed or added, and are not merged with the others yet.
+        caches: Its caches by name.
+    """
+
+    delta_rows: int
+    caches: Mapping[str, CacheUse]
+
+
+class MeasuredEngine(Protocol):
+    """An engine that can tell of its inside."""
+
+    def figures(self) -> EngineFigures:
+        """The figures now; safe to call from any thread, while requests are answered."""
+        ...
+
+
+def figures_of(engine: object) -> EngineFigures | None:
+    """The figures of an engine; None for an engine without."""
+    figures: Callable[[], EngineFigures] | None = getattr(engine, "figures", None)
+    return None if figures is None else figures()
 
 
 class Questions(Protocol):

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.catalogue.text_columns import TextColumn
+from mmrec.contract.engine import CacheUse
 from mmrec.filters.columns import FilterColumn
 from mmrec.filters.mask import EligibilityMask
 
@@ -45,11 +46,13 @@ class FilterCache:
 
     Attributes:
         columns: Columns that were read, by name.
+        use: How often masks were found; one of the catalogue before a change is found too.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.columns: dict[str, FilterColumn] = {}
+        self.use = CacheUse()
         self._masks: OrderedDict[str, CachedMask] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -57,7 +60,10 @@ class FilterCache:
         """The mask of a filter by its text; None if there is none."""
         with self._lock:
             kept = self._masks.get(key)
-            if kept is not None:
+            if kept is None:
+                self.use.misses += 1
+            else:
+                self.use.hits += 1
                 self._masks.move_to_end(key)
             return kept
 

@@ -48,6 +48,7 @@ from mmrec.catalogue.catalogue import Catalogue
 from mmrec.catalogue.column_kinds import EXAMPLES, FAMILIES, NAMES, TEXT_ALWAYS, Tally, tally_of
 from mmrec.catalogue.text_columns import TextColumn
 from mmrec.catalogue.written_values import read_value
+from mmrec.contract.engine import CacheUse
 from mmrec.errors import InvalidArgumentError
 from mmrec.filters.cache import CachedMask, FilterCache
 from mmrec.filters.columns import FilterColumn, read_column
@@ -107,6 +108,11 @@ class CatalogueFilter:
         """Find the kind of every column, which changes of the catalogue do not change; the first change does it too."""
         for name in self._texts:
             self._kind(name)
+
+    @property
+    def cache_use(self) -> CacheUse:
+        """How often the mask of a filter was found, by this catalogue and those that it was changed from."""
+        return self._cache.use
 
     def column(self, name: str) -> FilterColumn:
         """A column, one of `columns`, with the kind that it has in filters."""

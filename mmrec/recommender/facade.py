@@ -17,6 +17,7 @@ import pyarrow as pa
 from mmrec.bundle import Bundle, BundleWriter, FileEntry, open_bundle
 from mmrec.catalogue.change_applier import ChangeApplier, EncodeResult, MemoryLog
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
+from mmrec.contract.engine import EngineFigures
 from mmrec.contract.events import (
     DeletedUser,
     DeleteUserRequest,
@@ -308,6 +309,13 @@ class Recommender(SnapshotAnswers, EngineMethods):
         if model is None:
             return found
         return replace(found, language_model=model.name, language_model_version=model.version)
+
+    def figures(self) -> EngineFigures:
+        """What metrics tell of the inside; see `mmrec.contract.engine.MeasuredEngine`."""
+        now = self._now
+        delta = now.parts.fused_ND.delta
+        caches = {"filters": now.filters.cache_use, "labels": now.tagger.cache_use}
+        return EngineFigures(0 if delta is None else len(delta), caches)
 
     # --- change the catalogue ----------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.catalogue.item_words import item_text
+from mmrec.contract.engine import CacheUse
 from mmrec.contract.items import ItemFailure, ItemInput, Modality, Versions
 from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import ItemTags, Tag, TagCalibration, TagResults
@@ -96,6 +97,7 @@ class Tagger:
         self._vectors = vectors
         self._versions = versions
         self._kept: OrderedDict[tuple[_Labels, str], Vectors] = OrderedDict()
+        self._use = CacheUse()
         self._columns: dict[str, _Column] = {}
 
     def with_changes(
@@ -119,7 +121,7 @@ class Tagger:
             deleted_R: Rows of deleted items. Shape: (R,), int64.
         """
         made = Tagger(catalogue, vectors, versions)
-        made._kept = self._kept
+        made._kept, made._use = self._kept, self._use
         touched = np.union1d(rows_M, deleted_R)
         for name, column in list(self._columns.items()):
             old, new = self._catalogue.attributes[name], catalogue.attributes[name]
@@ -250,12 +252,19 @@ class Tagger:
             features.text_NT[left] = encoder.text.encode([texts[place] for place in left])
         return features
 
+    @property
+    def cache_use(self) -> CacheUse:
+        """How often the vector of a label was found, by this tagger and those that it was changed from."""
+        return self._use
+
     # --- labels ---------------------------------------------------------------------------------------------------
 
     def _label_vectors(self, labels: Sequence[str], named: _Labels, most: int | None = None) -> Vectors:
         """Vectors of labels; at most `most` new ones are encoded now. Shape: (L, D), L labels that have a vector."""
         unknown = [label for label in labels if (named, label) not in self._kept]
         todo = unknown if most is None else unknown[:most]
+        self._use.hits += len(labels) - len(unknown)
+        self._use.misses += len(todo)
         if todo:
             made_LD = label_vectors(todo, self._encode, column=named.column, templates=named.templates)
             self._kept |= {(named, label): row for label, row in zip(todo, made_LD, strict=True)}

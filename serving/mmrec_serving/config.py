@@ -43,6 +43,8 @@ class ServerConfig:
         access_log: Which calls have a line in the log (`mmrec_serving.access`): ``none``, ``errors`` (failed calls) or
             ``all``. Of failures with the same method and status only the first 5 within 10 seconds are logged, and then
             one line with the number of the others. Faults of the server itself are always logged.
+        metrics_port: Port of Prometheus metrics over HTTP, 0 to 65,535; 0 takes any free one, and None: no metrics.
+        metrics_host: Name or address where they are served; anybody who reaches it may read them.
         max_connection_age_s: Seconds after which a connection is renewed, so that calls spread over new replicas;
             None: never.
         store: Folder for recorded changes of the catalogue and events of customers, made if it is missing; None: they
@@ -79,6 +81,8 @@ class ServerConfig:
     grace_s: float = 10.0
     reflection: bool = True
     access_log: AccessLogged = "errors"
+    metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"
     max_connection_age_s: float | None = None
     store: Path | None = None
     changes_in_memory: bool = False
@@ -94,6 +98,10 @@ class ServerConfig:
         if not self.host.strip():
             raise InvalidArgumentError("host is empty; pass 127.0.0.1 or 0.0.0.0", field="host")
         _whole("port", self.port, 0, 65_535)
+        if not self.metrics_host.strip():
+            raise InvalidArgumentError("metrics_host is empty; pass 127.0.0.1 or 0.0.0.0", field="metrics_host")
+        if self.metrics_port is not None:
+            _whole("metrics_port", self.metrics_port, 0, 65_535)
         _whole("max_queue", self.max_queue, 1, 1_000_000)
         _whole("max_batch", self.max_batch, 1, 100_000)
         _whole("wording_queue", self.wording_queue, 1, 100_000)

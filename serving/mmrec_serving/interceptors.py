@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NoReturn
 
 import grpc
@@ -19,6 +19,7 @@ from mmrec.sdk.status import DETAILS_KEY, error_to_trailer
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.admission import Admission
 from mmrec_serving.failures import conceal
+from mmrec_serving.telemetry.calls import CallWatch, begin_call
 
 Behaviour = Callable[[Any, Any], Awaitable[Any]]
 
@@ -47,11 +48,13 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
     Args:
         access: The access log.
         admission: The server's API keys; None where callers need none.
+        watches: Are told of the calls and their stages.
     """
 
-    def __init__(self, access: AccessLog, admission: Admission | None) -> None:
+    def __init__(self, access: AccessLog, admission: Admission | None, watches: Sequence[CallWatch] = ()) -> None:
         self._access = access
         self._admission = admission
+        self._watches = watches
         self._running: set[asyncio.Task[Any]] = set()
         self._none = asyncio.Event()
         self._none.set()
@@ -84,6 +87,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
             assert task is not None  # a coroutine runs in one
             self._running.add(task)
             self._none.clear()
+            call = begin_call(self._watches, details.method, request_id, details.invocation_metadata)
             try:
                 context.set_trailing_metadata((("x-request-id", request_id),))
                 if self._admission is not None:
@@ -107,6 +111,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
                 self._running.discard(task)
                 if not self._running:
                     self._none.set()
+                call.ended(code)
                 seconds = time.perf_counter() - started
                 self._access.note(details.method, code, seconds, request_id, key)
 

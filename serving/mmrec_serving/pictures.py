@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
@@ -23,8 +24,10 @@ from mmrec.data.pictures import pixels_to_decode
 from mmrec.errors import InvalidArgumentError, MmrecError, ResourceExhaustedError
 from mmrec.runtime.background import between_steps
 from mmrec.understanding.chunks import LARGE_PIXELS
+from mmrec_serving.job_observer import Observer
 from mmrec_serving.priority import Pace, give_way
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
+from mmrec_serving.telemetry.calls import current_call
 from mmrec_serving.worker_threads import OnEnd
 
 _KIND = "decode"
@@ -81,6 +84,7 @@ class PicturesAhead:
         max_queue: Calls that may wait for the thread, at least 1.
         idle_s: Seconds since the server last answered a request; see `Pace`.
         on_end: Called when the thread ends by itself.
+        observer: Observes its scheduler.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class PicturesAhead:
         idle_s: Callable[[], float] = lambda: math.inf,
         *,
         on_end: OnEnd,
+        observer: Observer | None = None,
     ) -> None:
         self._loaded = loaded
         self._most = max_pixels
@@ -98,7 +103,7 @@ class PicturesAhead:
         self._pace = Pace(idle_s)
         self._decoder: PictureDecoder | None = None
         limits = SchedulerLimits(max_queue, _BATCH_UNITS, _units, one_job=True)
-        self.scheduler = Scheduler(self._works, limits, name="mmrec-pictures", on_end=on_end)
+        self.scheduler = Scheduler(self._works, limits, name="mmrec-pictures", on_end=on_end, observer=observer)
 
     @asynccontextmanager
     async def ready(self, request: Any, large: bool, deadline: float | None) -> AsyncGenerator[None, None]:
@@ -128,7 +133,9 @@ class PicturesAhead:
         try:
             slow = [picture for picture in pictures if picture.pixels > LARGE_PIXELS]
             if slow and self._decoder is not None:
+                began = time.monotonic()
                 decoded = await asyncio.wrap_future(self.scheduler.submit(_KIND, slow, deadline))
+                current_call().stage("pictures", began)
             yield
         finally:
             self._held -= pixels

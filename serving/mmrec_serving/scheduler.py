@@ -39,6 +39,7 @@ from mmrec.errors import (
 from mmrec.runtime.background import until_cancelled
 from mmrec_serving.batch_costs import BatchCosts
 from mmrec_serving.failures import conceal
+from mmrec_serving.job_observer import Observer, OnStage, no_stage
 from mmrec_serving.worker_threads import OnEnd, Worker, nobody
 
 _log = logging.getLogger(__name__)
@@ -88,6 +89,9 @@ class _Job:
     units: int
     """Weight of the requests that were not taken yet."""
     works: Mapping[str, Work] | None = None
+    on_stage: OnStage = no_stage
+    since: float = 0.0
+    """When it began to wait."""
     taken: int = 0
     results: list[Any] = field(default_factory=list)
 
@@ -126,6 +130,10 @@ class _Queue:
         """The jobs of a kind, in order; the queue must not change meanwhile."""
         return iter(self._jobs.get(kind, ()))
 
+    def jobs(self) -> Counter[str]:
+        """Number of jobs by kind."""
+        return Counter({kind: len(jobs) for kind, jobs in self._jobs.items()})
+
     def all(self) -> list[_Job]:
         """Every job."""
         return [job for jobs in self._jobs.values() for job in jobs]
@@ -134,7 +142,9 @@ class _Queue:
 class Submitter(Protocol):
     """Accepts jobs."""
 
-    def submit(self, kind: str, requests: Sequence[Any], deadline: float | None = None) -> Future[list[Any]]:
+    def submit(
+        self, kind: str, requests: Sequence[Any], deadline: float | None = None, on_stage: OnStage = no_stage
+    ) -> Future[list[Any]]:
         """See `Scheduler.submit`."""
 
 
@@ -150,6 +160,7 @@ class Scheduler:
         clock: Seconds, the clock of deadlines.
         name: Name of the thread.
         on_end: Called when the thread ends by itself; see `mmrec_serving.worker_threads`.
+        observer: Is told what becomes of jobs.
     """
 
     def __init__(
@@ -161,8 +172,10 @@ class Scheduler:
         clock: Callable[[], float] = time.monotonic,
         name: str = "mmrec-engine",
         on_end: OnEnd = nobody,
+        observer: Observer | None = None,
     ) -> None:
         self._prepare = prepare
+        self._observer = observer or Observer()
         self._limits = limits or SchedulerLimits()
         self._steady = steady
         self._clock = clock
@@ -190,6 +203,8 @@ class Scheduler:
         kind: str,
         requests: Sequence[Any],
         deadline: float | None = None,
+        on_stage: OnStage = no_stage,
+        *,
         works: Mapping[str, Work] | None = None,
     ) -> Future[list[Any]]:
         """Put a job into the queue.
@@ -198,6 +213,7 @@ class Scheduler:
             kind: Kind of the requests.
             requests: At least one.
             deadline: Time of the clock after which the results are useless; None: never.
+            on_stage: Is told when it has waited, and when it was run; several times for a job in parts.
             works: The functions that answer it, of a certain state; None: those of `prepare`.
 
         Returns:
@@ -210,7 +226,16 @@ class Scheduler:
             DeadlineExceededError: the deadline has passed, or even an idle thread would not meet it.
         """
         weights = [self._limits.weigh(request) for request in requests]
-        job = _Job(kind, requests, weights, deadline, Future(), sum(weights), works)
+        job = _Job(kind, requests, weights, deadline, Future(), sum(weights), works, on_stage, self._clock())
+        try:
+            self._admit(job)
+        except MmrecError as err:
+            self._observer.refused(kind, err)
+            raise
+        job.future.add_done_callback(lambda future: self._leave(job) if future.cancelled() else None)
+        return job.future
+
+    def _admit(self, job: _Job) -> None:
         with self._changed:
             if self._ended:
                 why = f" ({self._fault.message})" if self._fault else ""
@@ -223,14 +248,19 @@ class Scheduler:
             self._check_admission(job, queue)
             queue.add(job)
             self._changed.notify()
-        job.future.add_done_callback(lambda future: self._leave(job) if future.cancelled() else None)
-        return job.future
 
     @property
     def waiting(self) -> int:
         """Number of jobs in the queue."""
         with self._changed:
             return len(self._light) + len(self._heavy)
+
+    def waiting_by_kind(self) -> Mapping[str, int]:
+        """Number of jobs in the queue, for every kind that ever waited."""
+        with self._changed:
+            found = self._light.jobs()
+            found.update(self._heavy.jobs())
+            return found
 
     @property
     def idle_s(self) -> float:
@@ -330,9 +360,13 @@ class Scheduler:
                 break
         for job in late:
             queue.remove(job)
-            _fail(job, self._too_late(job, now))
+            error = self._too_late(job, now)
+            self._observer.dropped(kind, error)
+            _fail(job, error)
         for job, count in batch:
             queue.remove(job)
+            self._observer.waited(kind, now - job.since)
+            job.on_stage("queue", job.since, now, 0)
             job.taken += count
             job.units = sum(job.weights[job.taken :])
             if job.units:
@@ -464,12 +498,16 @@ class Scheduler:
 
         with until_cancelled(gone):
             results = self._results(work, kind, requests)
-        seconds = self._clock() - started
+        ended = self._clock()
+        seconds = ended - started
+        self._observer.ran(kind, requests, results, seconds)
         if not gone():  # otherwise it may have ended early
             with self._changed:
                 self._costs_of(kind).observe(_units(batch), seconds)
         rest = iter(results)
         for job, count in batch:
+            job.on_stage("run", started, ended, len(requests))
+            job.since = ended
             job.results += [next(rest) for _ in range(count)]
             if len(job.results) == len(job.requests):
                 _finish(job)

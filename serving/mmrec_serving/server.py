@@ -16,12 +16,13 @@ import signal
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import grpc.aio
@@ -50,16 +51,21 @@ from mmrec_serving.admission import Admission
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.event_log import SqliteEventReader, SqliteEventStore, StoreFolder
 from mmrec_serving.interceptors import AuthInterceptor, ErrorInterceptor
+from mmrec_serving.job_observer import OnStage, no_stage
 from mmrec_serving.pictures import PicturesAhead
 from mmrec_serving.priority import Pace, give_way
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
 from mmrec_serving.services import service_handlers
+from mmrec_serving.telemetry.calls import CallWatch
 from mmrec_serving.updates.engine import LiveEngine, warm_up
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from mmrec_serving.updates.maintenance import BackgroundMaintenance
 from mmrec_serving.updates.recorded_events import EventEngine, RecordedEvents
 from mmrec_serving.wording import WordingWorker
 from mmrec_serving.work_parts import weight_of
+
+if TYPE_CHECKING:
+    from mmrec_serving.telemetry.metrics import MetricsEndpoint, ServerMetrics
 
 _log = logging.getLogger(__name__)
 
@@ -141,14 +147,16 @@ class _Workers:
         self._refuse = refuse
         self.parts, self.pictures = words.parts, pictures.ready
 
-    def submit(self, kind: str, requests: Sequence[Any], deadline: float | None = None) -> Future[list[Any]]:
+    def submit(
+        self, kind: str, requests: Sequence[Any], deadline: float | None = None, on_stage: OnStage = no_stage
+    ) -> Future[list[Any]]:
         """See `Scheduler.submit`.
 
         Raises:
             FailedPreconditionError: it is a change or an event, and there is no store for it.
         """
         if kind in LANGUAGE:
-            return self._language.submit(kind, requests, deadline)
+            return self._language.submit(kind, requests, deadline, on_stage)
         scheduler, what = self._stored.get(kind, (self._questions, ""))
         if scheduler is None and self._refuse:
             raise FailedPreconditionError(
@@ -157,7 +165,7 @@ class _Workers:
         large = self._large_changes
         if large is not None and kind == UPSERT_ITEMS.kind and sum(map(weight_of, requests)) > _LARGE_CHANGE:
             scheduler = large
-        return (scheduler or self._questions).submit(kind, requests, deadline)
+        return (scheduler or self._questions).submit(kind, requests, deadline, on_stage)
 
 
 class Server:
@@ -172,6 +180,8 @@ class Server:
         self.config = config or ServerConfig()
         self.address = ""
         """``host:port`` after `start`, with the actual port."""
+        self.metrics_address = ""
+        """``host:port`` of the metrics after `start`; empty without any."""
         self._draining = False
         self._fault = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -179,26 +189,36 @@ class Server:
         loaded: Future[Engine] = Future()
         self._loaded = loaded
         self._maintenance: BackgroundMaintenance | None = None
+        self._metrics: ServerMetrics | None = None
+        self._endpoint: MetricsEndpoint | None = None
+        if self.config.metrics_port is not None:
+            from mmrec_serving.telemetry.metrics import ServerMetrics, ServerState
+
+            self._metrics = ServerMetrics(ServerState(self._waiting, self._engine, self._positions))
+        observed = self._metrics
         limits = SchedulerLimits(self.config.max_queue, self.config.max_batch, weight_of)
         self._scheduler = Scheduler(
             functools.partial(_prepared, engine_factory, self.config.store, loaded),
             limits,
             steady=lambda: _works(QUESTIONS, loaded.result().snapshot()),
             on_end=self._worker_ended,
+            observer=observed,
         )
         self._language = Scheduler(
             functools.partial(self._language_works, loaded),
             limits,
             name="mmrec-language",
             on_end=self._worker_ended,
+            observer=observed,
         )
-        self._words = WordingWorker(loaded, self.config.wording_queue)
+        self._words = WordingWorker(loaded, self.config.wording_queue, observer=observed)
         self._pictures = PicturesAhead(
             loaded,
             self.config.max_pixels,
             self.config.max_queue,
             lambda: self._scheduler.idle_s,
             on_end=self._worker_ended,
+            observer=observed,
         )
         self._catalogue: CatalogueChanges | None = None
         self._recorded: RecordedEvents | None = None
@@ -211,18 +231,21 @@ class Server:
                 replace(limits, one_job=True),
                 name="mmrec-recording",
                 on_end=self._worker_ended,
+                observer=observed,
             )
             self._large_changes = Scheduler(
                 functools.partial(self._large_change_works, self._changes.ready),
                 replace(limits, one_job=True),
                 name="mmrec-encoding",
                 on_end=self._worker_ended,
+                observer=observed,
             )
             self._events = Scheduler(
                 functools.partial(self._open_events, loaded, self.config.store),
                 limits,
                 name="mmrec-events",
                 on_end=self._worker_ended,
+                observer=observed,
             )
         self._workers = _Workers(
             self._scheduler,
@@ -247,7 +270,7 @@ class Server:
         def recommend(state: Questions, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
             deadline = time.monotonic() + LANGUAGE_WAIT_S
             works = _works(QUESTIONS, state)
-            return self._scheduler.submit(RECOMMEND.kind, list(requests), deadline, works).result()
+            return self._scheduler.submit(RECOMMEND.kind, list(requests), deadline, works=works).result()
 
         # A pause after each message, while others ask: the threads of a process wait for each other's interpreter lock.
         pace = Pace(lambda: self._scheduler.idle_s)
@@ -277,7 +300,11 @@ class Server:
             )
         store = open_store(folder, engine.bundle)
         self._catalogue = CatalogueChanges(
-            engine, store, idle_s=lambda: self._scheduler.idle_s, on_end=self._worker_ended
+            engine,
+            store,
+            idle_s=lambda: self._scheduler.idle_s,
+            on_end=self._worker_ended,
+            on_commit=self._committed("changes"),
         )
         try:
             self._catalogue.replay()
@@ -297,7 +324,7 @@ class Server:
         """Open the store of events and replay them when the engine is loaded; runs in the thread of the events."""
         engine = cast(EventEngine, loaded.result())
         store = SqliteEventStore(StoreFolder(folder))
-        self._recorded = RecordedEvents(engine, store, self._worker_ended)
+        self._recorded = RecordedEvents(engine, store, self._worker_ended, self._committed("events"))
         try:
             self._recorded.replay()
         except BaseException:
@@ -319,7 +346,8 @@ class Server:
         self._access = AccessLog(config.access_log, self._loop.call_later)
         if config.token is not None or config.keys is not None:
             self._admission = Admission(config.keys, config.token, self._worker_ended)
-        self._calls = ErrorInterceptor(self._access, self._admission)
+        watches: list[CallWatch] = [] if self._metrics is None else [self._metrics]
+        self._calls = ErrorInterceptor(self._access, self._admission, watches)
         interceptors: list[Any] = [self._calls]
         if self._admission is not None:
             interceptors.append(AuthInterceptor(self._admission))
@@ -332,6 +360,9 @@ class Server:
             reflection.enable_server_reflection(names, self._server)
         host = f"[{config.host}]" if ":" in config.host and not config.host.startswith("[") else config.host
         port = _bind(self._server, f"{host}:{config.port}", config)
+        if self._metrics is not None:
+            self._endpoint = self._metrics.listen(config.metrics_host, config.metrics_port or 0)
+            self.metrics_address = self._endpoint.address
         await self._server.start()
         self.address = f"{host}:{port}"
         if self._admission is not None:
@@ -397,12 +428,34 @@ class Server:
         # No caller waits for a result any more, so do not wait long for a running batch.
         for scheduler in self._schedulers():
             await asyncio.to_thread(scheduler.close, 2.0)
+        if self._endpoint is not None:
+            await asyncio.to_thread(self._endpoint.close)
         if self._maintenance is not None:
             await asyncio.to_thread(self._maintenance.close)
         if self._catalogue is not None:
             await asyncio.to_thread(self._catalogue.close)
         if self._recorded is not None:
             await asyncio.to_thread(self._recorded.close)
+
+    # --- what metrics are read from ------------------------------------------------------------------------
+
+    def _waiting(self) -> Mapping[str, int]:
+        waiting: Counter[str] = Counter()
+        for scheduler in self._schedulers():
+            waiting.update(scheduler.waiting_by_kind())
+        return waiting
+
+    def _engine(self) -> Engine | None:
+        loaded = self._loaded
+        return loaded.result() if loaded.done() and loaded.exception() is None else None
+
+    def _positions(self) -> Mapping[str, int]:
+        stores = {"changes": self._catalogue, "events": self._recorded}
+        return {name: kept.store.position() for name, kept in stores.items() if kept is not None}
+
+    def _committed(self, store: str) -> Callable[[float], None]:
+        metrics = self._metrics
+        return (lambda seconds: None) if metrics is None else functools.partial(metrics.committed, store)
 
     async def _set_health(self, status: Any) -> None:
         for service in ("", *SERVICES):
@@ -573,6 +626,11 @@ class BackgroundServer:
     def target(self) -> str:
         """Address to pass to `Client`."""
         return self._server.address
+
+    @property
+    def metrics_address(self) -> str:
+        """``host:port`` of the metrics; empty without any."""
+        return self._server.metrics_address
 
     def __enter__(self) -> BackgroundServer:
         self._thread.start()

@@ -20,6 +20,7 @@ from mmrec.sdk.rpcs import RPCS, SERVICES, Method, Rpc
 from mmrec_serving.held_bytes import SMALL_BYTES, CallBytes, HeldBytes
 from mmrec_serving.interceptors import handler_like
 from mmrec_serving.scheduler import Submitter
+from mmrec_serving.telemetry.calls import current_call
 from mmrec_serving.work_parts import joined, parts_of
 
 _ARRIVING_S = 0.25
@@ -101,11 +102,13 @@ def _handler(
             raise UnavailableError("the server is stopping; try another one", retry_after_s=1.0)
 
     async def built(_: Any, context: Any) -> bytes:
+        began = time.monotonic()
         check_running()
         own = held.call()
         # When the reply was read, or the client has gone.
         context.add_done_callback(lambda _: own.close())
         message = [await arrivals.read(context)]
+        current_call().stage("arrive", began)
         async with aclosing(_answers(rpc, message, context, workers, own)) as answers:
             reply = b"".join([part async for part in answers])  # one reply
         own.take(reply)
@@ -135,25 +138,30 @@ async def _answers(
 
     The request is taken out of `message`, so that its bytes are not kept beside what is decoded from them.
     """
+    call, began = current_call(), time.monotonic()
     own.take(message[0])
     remaining = context.time_remaining()
-    deadline = None if remaining is None else time.monotonic() + remaining
+    deadline = None if remaining is None else began + remaining
     large = len(message[0]) > SMALL_BYTES
     # In a thread, large requests do not block other calls.
     request = await asyncio.to_thread(rpc.decode_request, message.pop()) if large else rpc.decode_request(message.pop())
+    call.stage("decode", began)
     async with workers.pictures(request, large, deadline):
         cut = [parts_of(part) for part in rpc.split(request)]
         parts = [part for one in cut for part in one]
         results: list[Any] = []
         if parts:
-            results = await asyncio.wrap_future(workers.submit(rpc.kind, parts, deadline))
+            results = await asyncio.wrap_future(workers.submit(rpc.kind, parts, deadline, call.stage))
 
     def whole() -> Any:
         rest = iter(results)
         return rpc.join(request, [joined(one, [next(rest) for _ in one]) for one in cut])
 
     def encoded(part: Any) -> list[bytes]:
-        return [rpc.encode_reply(piece) for piece in rpc.pieces(part)]
+        began = time.monotonic()
+        pieces = [rpc.encode_reply(piece) for piece in rpc.pieces(part)]
+        call.stage("encode", began)
+        return pieces
 
     in_thread = large or len(parts) > 1
     reply = await asyncio.to_thread(whole) if in_thread else whole()

@@ -20,8 +20,10 @@ from typing import Any
 
 from mmrec.contract.engine import Wording, wording_of
 from mmrec.errors import MmrecError
+from mmrec_serving.job_observer import Observer
 from mmrec_serving.priority import give_way
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
+from mmrec_serving.telemetry.calls import current_call
 
 _log = logging.getLogger(__name__)
 
@@ -70,13 +72,22 @@ class WordingWorker:
         loaded: The engine, when it is loaded. An engine without a language model leaves the thread without work.
         max_queue: Replies that may wait, at least 1.
         clock: Seconds.
+        observer: Observes its scheduler.
     """
 
-    def __init__(self, loaded: Future[Any], max_queue: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        loaded: Future[Any],
+        max_queue: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        observer: Observer | None = None,
+    ) -> None:
         self._loaded = loaded
         self._clock = clock
         self._wording: Wording | None = None
-        self.scheduler = Scheduler(self._works, SchedulerLimits(max_queue, 1), clock=clock, name="mmrec-wording")
+        limits = SchedulerLimits(max_queue, 1)
+        self.scheduler = Scheduler(self._works, limits, clock=clock, name="mmrec-wording", observer=observer)
 
     async def parts(self, reply: Any, deadline: float | None) -> AsyncGenerator[Any, None]:
         """The parts of a reply, each as soon as its words are there; see `Wording.parts`.
@@ -93,7 +104,7 @@ class WordingWorker:
         if deadline is not None:
             until = min(until, deadline - _DEADLINE_MARGIN_S)
         task = _Task(reply, until, self._clock)
-        sent = 0
+        sent, began = 0, time.monotonic()
         try:
             future = self.scheduler.submit(_KIND, [task], until)
         except MmrecError as err:
@@ -107,6 +118,7 @@ class WordingWorker:
             finally:  # also when the call is cancelled
                 task.cancelled.set()
                 future.cancel()
+                current_call().stage("word", began)
         # What is missing: nothing, unless the queue was full, or the time was up, or there was an error.
         for part in itertools.islice(wording.parts(reply, lambda: True), sent, None):
             yield part

@@ -32,3 +32,15 @@ def test_an_empty_token_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "token").write_text(text, encoding="utf-8")
     with pytest.raises(InvalidArgumentError, match="is empty"):
         serve(str(tmp_path), token_file=str(tmp_path / "token"), compute=Compute(), writing=Writing(), output=Output())
+
+
+@pytest.mark.parametrize("text", ["localhost", "localhost:", "127.0.0.1:x", "9464.5", ":-1"])
+def test_an_address_of_metrics_without_a_port_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"pass HOST:PORT, such as 0\.0\.0\.0:9464, or a port alone"):
+        serve(str(tmp_path), metrics=text, compute=Compute(), writing=Writing(), output=Output())
+
+
+@pytest.mark.parametrize("text", ["70000", ":70000", "[::1]:70000"])
+def test_a_port_of_metrics_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="metrics_port is 70000"):
+        serve(str(tmp_path), metrics=text, compute=Compute(), writing=Writing(), output=Output())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -13,11 +13,13 @@ from mmrec.errors import (
     DeadlineExceededError,
     InternalError,
     InvalidArgumentError,
+    MmrecError,
     NotFoundError,
     ResourceExhaustedError,
     UnavailableError,
 )
 from mmrec.runtime.background import between_steps
+from mmrec_serving.job_observer import Observer
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits
 from mmrec_serving.worker_threads import nobody
 
@@ -58,9 +60,13 @@ def make() -> Iterator[Make]:
     made: list[Scheduler] = []
 
     def build(works: Any, **limits: Any) -> Scheduler:
-        clock, on_end = limits.pop("clock", Clock()), limits.pop("on_end", nobody)
+        clock, on_end, observer = (
+            limits.pop("clock", Clock()),
+            limits.pop("on_end", nobody),
+            limits.pop("observer", None),
+        )
         prepare = works if callable(works) else lambda: works
-        made.append(Scheduler(prepare, SchedulerLimits(**limits), clock=clock, on_end=on_end))
+        made.append(Scheduler(prepare, SchedulerLimits(**limits), clock=clock, on_end=on_end, observer=observer))
         made[-1].start()
         if not callable(works):
             made[-1].ready.result(WAIT_S)
@@ -516,3 +522,63 @@ def test_all_work_is_done_in_one_thread(make: Make) -> None:
     for caller in callers:
         caller.join()
     assert len(threads) == 1
+
+
+# --- what is told while it goes on ------------------------------------------------------------------------------
+
+
+class Told(Observer):
+    """Writes down what an observer is told."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[Any, ...]] = []
+
+    def refused(self, kind: str, error: MmrecError) -> None:
+        self.all.append(("refused", kind, error.code))
+
+    def dropped(self, kind: str, error: MmrecError) -> None:
+        self.all.append(("dropped", kind, error.code))
+
+    def waited(self, kind: str, seconds: float) -> None:
+        self.all.append(("waited", kind, seconds))
+
+    def ran(self, kind: str, requests: Sequence[Any], results: Sequence[Any], seconds: float) -> None:
+        self.all.append(("ran", kind, list(requests), list(results), seconds))
+
+
+def test_an_observer_is_told_of_waiting_batches_refusals_and_drops(make: Make) -> None:
+    gate, clock, told = Gate(), Clock(), Told()
+    scheduler = make({"a": gate, "b": gate}, clock=clock, max_queue=3, observer=told)
+    stages: list[tuple[str, float, float, int]] = []
+    held = _held(scheduler, gate)
+    both = [scheduler.submit("b", [word], None, lambda *stage: stages.append(stage)) for word in ("x", "y")]
+    late = scheduler.submit("b", ["late"], 101.0)
+    assert scheduler.waiting_by_kind() == {"a": 0, "b": 3}
+    with pytest.raises(ResourceExhaustedError):
+        scheduler.submit("a", ["one too many"])
+    with pytest.raises(DeadlineExceededError):
+        scheduler.submit("a", ["past"], 99.0)
+    clock.now = 105.0
+    gate.open.set()
+    assert [future.result(WAIT_S) for future in (held, *both)] == [["stop!"], ["x!"], ["y!"]]
+    with pytest.raises(DeadlineExceededError):
+        late.result(WAIT_S)
+    assert told.all == [
+        ("waited", "a", 0.0),
+        ("refused", "a", "RESOURCE_EXHAUSTED"),
+        ("refused", "a", "DEADLINE_EXCEEDED"),
+        ("ran", "a", ["stop"], ["stop!"], 5.0),
+        ("dropped", "b", "DEADLINE_EXCEEDED"),
+        ("waited", "b", 5.0),
+        ("waited", "b", 5.0),
+        ("ran", "b", ["x", "y"], ["x!", "y!"], 0.0),
+    ]
+    assert stages == [("queue", 100.0, 105.0, 0)] * 2 + [("run", 105.0, 105.0, 2)] * 2
+
+
+def test_each_part_of_a_job_is_a_stage(make: Make) -> None:
+    stages: list[tuple[str, int]] = []
+    scheduler = make({"a": Gate()}, max_batch=2, light=1)
+    future = scheduler.submit("a", list("abcd"), None, lambda name, began, ended, batch: stages.append((name, batch)))
+    assert future.result(WAIT_S) == ["a!", "b!", "c!", "d!"]
+    assert stages == [("queue", 0), ("run", 2)] * 2

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -52,6 +53,7 @@ class CatalogueChanges:
         store: Records changes; its base is the catalogue version that the engine was loaded with.
         idle_s: Seconds since the server last answered a request; see `Pace`.
         on_end: Called when the thread that applies changes ends by itself.
+        on_commit: Called with the seconds that it took to make a request durable.
         failpoint: For tests.
     """
 
@@ -62,11 +64,13 @@ class CatalogueChanges:
         *,
         idle_s: Callable[[], float] = lambda: math.inf,
         on_end: OnEnd = nobody,
+        on_commit: Callable[[float], None] = lambda seconds: None,
         failpoint: Failpoint = no_failpoint,
     ) -> None:
         self._engine = engine
         self._pace = Pace(idle_s)
         self._store = store
+        self._on_commit = on_commit
         self._failpoint = failpoint
         self._base = _Base(engine.info().versions, store.state())
         self._applier = ChangeApplier(engine, self, pace=self._pace)
@@ -197,7 +201,9 @@ class CatalogueChanges:
             ]
         self._failpoint("before-record")
         digest, reply = bytes.fromhex(content_hash(request)), UPSERT_ITEMS.encode_reply(results)
+        began = time.monotonic()
         last = self._store.record(request.request_id, digest, changes, reply).last
+        self._on_commit(time.monotonic() - began)
         self._failpoint("after-record")
         if changes:
             with self._changed:

@@ -61,10 +61,18 @@ class RecordedEvents:
         engine: Has no events after its bundle, until `replay`.
         store: Records events.
         on_end: Called when the thread that counts ends by itself.
+        on_commit: Called with the seconds that it took to make events durable.
     """
 
-    def __init__(self, engine: EventEngine, store: EventStore, on_end: OnEnd = nobody) -> None:
+    def __init__(
+        self,
+        engine: EventEngine,
+        store: EventStore,
+        on_end: OnEnd = nobody,
+        on_commit: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
         self._engine, self._store = engine, store
+        self._on_commit = on_commit
         self._wake = threading.Condition()
         self._closing = self._behind = False
         self._forgotten = ForgottenUsers()
@@ -81,6 +89,11 @@ class RecordedEvents:
         self._worker.start()
         return self._store.position()
 
+    @property
+    def store(self) -> EventStore:
+        """The store that records events."""
+        return self._store
+
     def works(self) -> Mapping[str, Callable[[list[Any]], list[Any]]]:
         """The function for each kind of request, for a scheduler."""
         return {
@@ -92,11 +105,12 @@ class RecordedEvents:
     def record_many(self, requests: Sequence[RecordEventsRequest]) -> list[EventResults | MmrecError]:
         """Record the events of several requests; where that fails, none of them is recorded."""
         events = [event for request in requests if not request.validate_only for event in request.identified()]
-        before = self._store.position()
+        before, began = self._store.position(), time.monotonic()
         try:
             numbers = self._store.record(events) if events else []
         except MmrecError as err:
             return [request.results() if request.validate_only else err for request in requests]
+        self._on_commit(time.monotonic() - began)
         # An event that was recorded before has the number of the first; one that comes twice here has one number.
         new = {number: event for number, event in zip(numbers[::-1], events[::-1], strict=True) if number > before}
         self._engine.add_events(sorted(new.items()), count=False)
