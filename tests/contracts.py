@@ -51,7 +51,7 @@ from mmrec.contract.requests import (
     TagRequest,
 )
 from mmrec.contract.rules import MAX_K
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
 from mmrec.sdk.aio import AsyncClient
 from mmrec.sdk.aio_transport import AsyncEngineTransport
 from mmrec.sdk.client import Client
@@ -203,6 +203,7 @@ def assert_engine_contract(engine: Engine, known: list[str]) -> None:
     assert_checking_contract(engine, known)
     assert_look_up_contract(engine, known)
     assert_versions_contract(engine, known)
+    assert_checking_only_contract(engine, known)
 
     looked_up, named = engine.items_many(
         [ItemsRequest((second, NOT_THERE, first, NOT_THERE)), ItemsRequest((first,), ("title", "item_id"))]
@@ -235,6 +236,53 @@ def assert_versions_contract(engine: Engine, known: list[str]) -> None:
     (ranked,) = engine.rank_many([RankRequest((first,), asked[3])])
     (explained,) = engine.explain_many([ExplainRequest((first,), asked[3])])
     assert [type(ranked), type(explained)] == [FailedPreconditionError] * 2
+
+
+def assert_checking_only_contract(engine: Engine, known: list[str]) -> None:
+    """A request that is only checked is refused as a real one is, and otherwise answered with versions alone."""
+    first, versions = known[0], engine.info().versions
+    nothing = Recommendations("", (), versions=versions)
+    customer = RecommendRequest((first, NOT_THERE), explain=True, validate_only=True)
+    good, other, bad = engine.recommend_many(
+        [customer, RecommendRequest(validate_only=True), replace(customer, filter="no_such_column = 1")]
+    )
+    assert [good, other] == [nothing] * 2
+    assert isinstance(bad, InvalidArgumentError)
+    assert engine.rank_many([RankRequest((first, NOT_THERE), customer)]) == [nothing]
+    assert engine.explain_many([ExplainRequest((first,), customer)]) == [Explanations((), versions=versions)]
+
+    (page,) = engine.search_many([SearchRequest("red shoes", k=1)])
+    assert isinstance(page, SearchResults)
+    checked = [
+        SearchRequest("red shoes", validate_only=True),
+        SearchRequest("red shoes", page_token=page.next_page_token, validate_only=True),
+        SearchRequest(item_id=first, validate_only=True),
+        SearchRequest(item_id=NOT_THERE, validate_only=True),
+        SearchRequest("red shoes", filter="(", validate_only=True),
+        SearchRequest("red shoes", page_token="?", validate_only=True),
+        SearchRequest(vector=(1.0,) * 7, validate_only=True),
+    ]
+    found = engine.search_many(checked)
+    assert found[:3] == [SearchResults((), versions)] * 3
+    assert [type(one) for one in found[3:]] == [NotFoundError, *[InvalidArgumentError] * 3]
+    # As without the check, and beside searches that are made.
+    assert [str(one) for one in found[3:]] == [
+        str(one) for one in engine.search_many([replace(one, validate_only=False) for one in checked[3:]])
+    ]
+    both = engine.search_many([checked[0], SearchRequest("red shoes", k=1), checked[0]])
+    assert both == [found[0], page, found[0]]
+
+    items = (ItemInput("a", "red shoes"), ItemInput("b", "red shoes", image=b"no picture"))
+    (embedded,) = engine.embed_many([EmbedRequest(items, validate_only=True)])
+    (lacking,) = engine.embed_many([EmbedRequest(items[:1], modality=Modality.PICTURE, validate_only=True)])
+    assert isinstance(embedded, EmbedResults)
+    assert isinstance(lacking, EmbedResults)
+    would, broken = embedded.items
+    assert isinstance(would, ItemEmbedding)
+    assert isinstance(broken, ItemFailure)
+    assert (would.item_id, would.vector.shape, would.semantic_id) == ("a", (0,), ())
+    assert (broken.item_id, type(broken.error)) == ("b", InvalidImageError)
+    assert [type(one) for one in lacking.items] == [ItemFailure]
 
 
 def rows_of(engine: Engine, *item_ids: str) -> tuple[ItemRecord, ...]:
@@ -915,6 +963,16 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.recommend([first], k=2, item_fields=["title"]),
         lambda c: c.recommend([first], item_fields=["colour"]),
         lambda c: c.rank([first, second], item_fields=["item_id"]),
+        lambda c: c.recommend([first, NOT_THERE], validate_only=True),
+        lambda c: c.recommend([first], filter=")(", validate_only=True),
+        lambda c: c.recommend([first], validate_only="yes"),
+        lambda c: c.rank([first], [second], validate_only=True),
+        lambda c: c.explain([first], [second], validate_only=True),
+        lambda c: c.search("x", validate_only=True),
+        lambda c: c.search_many([SearchRequest("x", validate_only=True), SearchRequest("x", k=1)]),
+        lambda c: c.search(item_id=NOT_THERE, validate_only=True),
+        lambda c: c.embed([{"title": "hat"}, {"title": "hat", "image": b"no picture"}, {}], validate_only=True),
+        lambda c: c.embed([{"title": "hat"}], dtype="bfloat16", validate_only=True),
         lambda c: c.recommend([first], expected_versions=c.info().versions),
         lambda c: c.recommend([first], expected_versions=Versions(codebook="another")),
         lambda c: c.recommend([first], expected_versions="another"),

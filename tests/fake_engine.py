@@ -165,7 +165,9 @@ class FakeEngine(EngineMethods):
         """The last known item of the history speaks for every item."""
         asked = request.customer
         customer = RecommendRequest(asked.history, allow=request.item_ids, include_seen=True, explain=True)
-        found = self._recommend(replace(customer, expected_versions=asked.expected_versions))
+        found = self._recommend(
+            replace(customer, expected_versions=asked.expected_versions, validate_only=asked.validate_only)
+        )
         by_id = {item.item_id: item for item in found.items}
         explanations = []
         for item_id in dict.fromkeys(request.item_ids):
@@ -194,6 +196,8 @@ class FakeEngine(EngineMethods):
         self._note("embed", len(requests))
         return [
             EmbedResults(tuple(_embed(item, request.modality) for item in request.items), VERSIONS)
+            if not request.validate_only
+            else EmbedResults(tuple(_checked(item, request.modality) for item in request.items), VERSIONS)
             for request in requests
         ]
 
@@ -362,6 +366,8 @@ class FakeEngine(EngineMethods):
             row for row in kept if not passing[row] and request.filter_mode is FilterMode.RELAXED
         ]
         relaxed = any(not passing[row] for row in kept[: request.k])
+        if request.validate_only:
+            return Recommendations("", (), versions=VERSIONS)
         shares = _shares(known) if request.explain and known else ()
         return Recommendations(
             recommendation_id="r-1",
@@ -468,6 +474,8 @@ def _search(request: SearchRequest) -> SearchResults:
     returned = ReturnedItems(request)
     remaining = [row for row in _nearest(place, request, without) if f"item-{row}" not in returned]
     page = page_by_rank(request, request.k, returned, remaining, lambda row: (f"item-{row}",))
+    if request.validate_only:
+        return SearchResults((), VERSIONS)
     return _scored(place, request, page.entries, page.next_page_token)
 
 
@@ -501,6 +509,11 @@ def _embed(item: ItemInput | ItemFailure, modality: Modality) -> ItemEmbedding |
     angle = 2 * math.pi * len(item.title) / ITEMS
     vector = np.array([math.cos(angle), math.sin(angle)], dtype=np.float32)
     return ItemEmbedding(item.item_id, vector, (len(item.title), 7))
+
+
+def _checked(item: ItemInput | ItemFailure, modality: Modality) -> ItemEmbedding | ItemFailure:
+    found = _embed(item, modality)
+    return found if isinstance(found, ItemFailure) else ItemEmbedding(found.item_id, found.vector[:0])
 
 
 def _tag(request: TagRequest) -> TagResults:

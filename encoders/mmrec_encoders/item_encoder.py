@@ -32,6 +32,20 @@ _INPUTS_AT_ONCE = 32
 _Encoder = TypeVar("_Encoder")
 
 
+class EncoderInputs(NamedTuple):
+    """What the encoders read of items or searches, prepared and not encoded.
+
+    Attributes:
+        texts: Words, by place.
+        pictures: Pictures as the model looks at them, by place.
+        errors: Why others cannot be encoded, by place.
+    """
+
+    texts: dict[int, str]
+    pictures: dict[int, Pixels]
+    errors: dict[int, MmrecError]
+
+
 class InputFeatures(NamedTuple):
     """Items as clients describe them, encoded.
 
@@ -209,6 +223,12 @@ class ItemEncoder:
 
     def input_features(self, items: Sequence[ItemInput]) -> InputFeatures:
         """Frozen encoder vectors of items as clients describe them; what cannot be encoded is an error of its own."""
+        texts, pictures, errors = self.item_inputs(items)
+        rows = sorted({*texts, *pictures} - {*errors})
+        return InputFeatures(tuple(rows), self._features(rows, texts, pictures, query=False), errors)
+
+    def item_inputs(self, items: Sequence[ItemInput]) -> EncoderInputs:
+        """What the encoders read of items as clients describe them."""
         errors: dict[int, MmrecError] = {}
         texts: dict[int, str] = {}
         pictures: dict[int, Pixels] = {}
@@ -222,9 +242,9 @@ class ItemEncoder:
                     texts[row] = text
             except MmrecError as err:
                 errors[row] = err
-        rows = sorted({*texts, *pictures} - {*errors})
-        errors |= {row: _nothing() for row in range(len(items)) if row not in errors and row not in rows}
-        return InputFeatures(tuple(rows), self._features(rows, texts, pictures, query=False), errors)
+        known = {*errors, *texts, *pictures}
+        errors |= {row: _nothing() for row in range(len(items)) if row not in known}
+        return EncoderInputs(texts, pictures, errors)
 
     def encode_queries(self, queries: Sequence[Query]) -> list[Vectors | MmrecError]:
         """The fused vectors of several searches by words, by a picture, or by both, each with its own result or error.
@@ -238,8 +258,23 @@ class ItemEncoder:
             FailedPreconditionError: the fusion is not trained.
         """
         fusion = self._trained()
-        results: list[Vectors | MmrecError | None] = [None] * len(queries)
+        read = self.query_inputs(queries)
         # Two places for each search: its words and its picture.
+        texts = {2 * row: words for row, words in read.texts.items()}
+        pictures = {2 * row + 1: pixels for row, pixels in read.pictures.items()}
+        places = sorted({*texts, *pictures})
+        fused = fusion.fuse(self._features(places, texts, pictures, query=True))
+        vectors = dict(zip(places, fused, strict=True))
+        return [
+            read.errors[row]
+            if row in read.errors
+            else _mixed(vectors.get(2 * row), vectors.get(2 * row + 1), query.text_weight)
+            for row, query in enumerate(queries)
+        ]
+
+    def query_inputs(self, queries: Sequence[Query]) -> EncoderInputs:
+        """What the encoders read of searches."""
+        errors: dict[int, MmrecError] = {}
         texts: dict[int, str] = {}
         pictures: dict[int, Pixels] = {}
         for row, query in enumerate(queries):
@@ -247,18 +282,12 @@ class ItemEncoder:
                 words = query.text.strip()
                 _check_query(words, query)
                 if query.image is not None:
-                    pictures[2 * row + 1] = self._prepared(query.image)
+                    pictures[row] = self._prepared(query.image)
                 if words:
-                    texts[2 * row] = words
+                    texts[row] = words
             except MmrecError as err:
-                results[row] = err
-        places = sorted({*texts, *pictures})
-        fused = fusion.fuse(self._features(places, texts, pictures, query=True))
-        vectors = dict(zip(places, fused, strict=True))
-        for row, query in enumerate(queries):
-            if results[row] is None:
-                results[row] = _mixed(vectors.get(2 * row), vectors.get(2 * row + 1), query.text_weight)
-        return [result for result in results if result is not None]
+                errors[row] = err
+        return EncoderInputs(texts, pictures, errors)
 
     def _trained(self) -> Fusion:
         if self.fusion is None:

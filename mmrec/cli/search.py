@@ -34,7 +34,7 @@ def search(
         typer.Option("--queries", metavar="FILE", help="Many searches: one JSON object per line, with flags as keys."),
     ] = "",
     *,
-    options: Annotated[SearchOptions, RequestFlags(SearchRequest, ("vector", "item_fields"), _FLAGS)],
+    options: Annotated[SearchOptions, RequestFlags(SearchRequest, ("vector", "item_fields", "validate_only"), _FLAGS)],
     connection: Connection,
     compute: Compute,
     output: Output,

@@ -154,7 +154,7 @@ class ItemEmbedding:
 
     Attributes:
         item_id: As given by the caller.
-        vector: Unit norm. Shape: (D,), float32.
+        vector: Unit norm; without numbers where the request was only checked. Shape: (D,), float32.
         semantic_id: Path of codes from the bundle's codebooks, without a collision code.
     """
 

@@ -82,6 +82,11 @@ RowFields = Annotated[
     Each(OneOf(ITEM_FIELDS), "field names", distinct=True),
     Doc("Fields of the rows to return besides the id; empty for all."),
 ]
+CheckOnly = Annotated[
+    bool,
+    Flag(),
+    Doc("Whether to check the request only: the same errors, and otherwise a reply that is empty but for versions."),
+]
 OnlyThese = Annotated[tuple[str, ...], Ids(), Doc("Only these items; empty for the whole catalogue.")]
 CodebookVersion = Annotated[
     str,
@@ -249,6 +254,7 @@ class RecommendRequest(Checked):
         _SomeVersions(),
         Doc("Versions that the reply must be made with, others are an error; empty parts match any."),
     ] = NO_VERSIONS
+    validate_only: CheckOnly = False
 
     def _check_together(self) -> None:
         days, column = self.exploration_max_age_days, self.exploration_column
@@ -342,8 +348,8 @@ class ExplainRequest(Checked):
         Instance((RecommendRequest,), "a mmrec.RecommendRequest"),
         Doc(
             "The customer; `history`, `user_id`, `beam_width`, `popularity_damping`, the boosts of `promotions`, "
-            "`channel_weights`, `attribute_weights`, `expected_versions`, `instruction` and `ignored_conditions` are "
-            "read."
+            "`channel_weights`, `attribute_weights`, `expected_versions`, `validate_only`, `instruction` and "
+            "`ignored_conditions` are read."
         ),
     ] = RecommendRequest()
     language: Annotated[
@@ -459,6 +465,7 @@ class SearchRequest(Checked):
     filter_mode: FewerThanK = FilterMode.STRICT
     page_token: PageToken = ""
     item_fields: RowFields = ()
+    validate_only: CheckOnly = False
 
     def _check_together(self) -> None:
         described = bool(self.text.strip()) or self.image is not None or bool(self.item_id)
@@ -497,6 +504,9 @@ class EmbedRequest(Checked):
         Choice(NumberFormat),
         Doc("Number format for sending; the vectors are rounded to it and returned as float32."),
     ] = NumberFormat.FLOAT32
+    validate_only: Annotated[
+        CheckOnly, Doc("Whether to check the items only; one that would be embedded has a vector without numbers.")
+    ] = False
 
 
 class _Labels:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from mmrec.contract.items import ItemFailure, ItemInput, Modality, Versions
 from mmrec.contract.replies import EmbedResults, ItemEmbedding
 from mmrec.contract.requests import EmbedRequest
@@ -48,10 +50,11 @@ class Embedder:
                 field="dimension",
             )
         good = [item for item in request.items if isinstance(item, ItemInput)]
+        encode = _check if request.validate_only else _encode
         vectors = iter(
             vector
             for chunk in item_chunks(good, [item_chars(item) for item in good])
-            for vector in _encode(self._encoder, chunk, request.modality)
+            for vector in encode(self._encoder, chunk, request.modality)
         )
         entries: list[ItemEmbedding | ItemFailure] = []
         for item in request.items:
@@ -59,12 +62,30 @@ class Embedder:
             if isinstance(vector, MmrecError):
                 entries.append(ItemFailure(item.item_id, vector))
                 continue
+            if request.validate_only:
+                entries.append(ItemEmbedding(item.item_id, vector))
+                continue
             # A tokenizer that only numbers the items of the catalogue has no codes for other items.
             codes = tokenizer.encode(vector[None])[0] if tokenizer.encodes_new else ()
             if request.dimension and fusion:
                 vector = fusion.shorten(vector[None], request.dimension)[0]
             entries.append(ItemEmbedding(item.item_id, vector, tuple(int(code) for code in codes)))
         return EmbedResults(tuple(entries), self._versions)
+
+
+def _check(encoder: ItemEncoder, items: Sequence[ItemInput], modality: Modality) -> list[Vectors | MmrecError]:
+    """Why described items cannot be encoded; vectors without numbers for those that can."""
+    found = encoder.item_inputs(items)
+    results: list[Vectors | MmrecError] = []
+    for row in range(len(items)):
+        lacks = {Modality.PICTURE: row not in found.pictures, Modality.WORDS: row not in found.texts}
+        if row in found.errors:
+            results.append(found.errors[row])
+        elif encoder.fusion is not None and lacks.get(modality):
+            results.append(missing_modality(modality))
+        else:
+            results.append(np.empty(0, np.float32))
+    return results
 
 
 def _encode(encoder: ItemEncoder, items: Sequence[ItemInput], modality: Modality) -> list[Vectors | MmrecError]:

@@ -33,7 +33,7 @@ _NUMBER_BYTES = 8
 _END = 2**62
 """No number of an event is as high."""
 
-_PAGING = {"page_token", "k", "page_size"}
+_PAGING = {"page_token", "k", "page_size", "validate_only"}
 _SEAL_BYTES = 12
 _MARK_BYTES = 6
 """With a million items returned and a million to come, one list in three hundred misses an item by a hash collision."""

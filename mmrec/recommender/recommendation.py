@@ -208,6 +208,8 @@ class RecommendationPipeline:
         for row, customer in enumerate(customers):
             if isinstance(customer, MmrecError):
                 replies[row] = customer
+            elif customer.request.validate_only:
+                replies[row] = Recommendations("", (), versions=self._versions)
             elif len(customer.history) or customer.instruction_D is not None:
                 factors = tuple(sorted(customer.request.channel_weights.items()))
                 alike = self._beam_width(customer), customer.request.exact, customer.reading, factors
@@ -242,6 +244,7 @@ class RecommendationPipeline:
             channel_weights=asked.channel_weights,
             attribute_weights=asked.attribute_weights,
             expected_versions=asked.expected_versions,
+            validate_only=asked.validate_only,
         )
         return self._customer(plain, live, len(request.item_ids), rejected=False, narrowed=False)
 

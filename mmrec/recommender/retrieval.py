@@ -111,12 +111,24 @@ class Retriever:
 
     def search_many(self, requests: Sequence[SearchRequest]) -> list[SearchResults | MmrecError]:
         """Nearest items to words, pictures, items, several of them, or vectors."""
-        described = [place for place, request in enumerate(requests) if request.text.strip() or request.image]
-        queries = [
-            Query(requests[place].text, requests[place].image, requests[place].text_weight) for place in described
-        ]
-        encoded = dict(zip(described, self._vectors.encoder.encode_queries(queries), strict=True)) if queries else {}
-        return [outcome(self._search, request, encoded.get(place)) for place, request in enumerate(requests)]
+        queries = {
+            place: Query(request.text, request.image, request.text_weight)
+            for place, request in enumerate(requests)
+            if request.text.strip() or request.image
+        }
+        asked = [place for place in queries if not requests[place].validate_only]
+        described: dict[int, Vectors | MmrecError] = {}
+        if asked:
+            found = self._vectors.encoder.encode_queries([queries[place] for place in asked])
+            described |= zip(asked, found, strict=True)
+        for place in queries.keys() - described.keys():
+            described[place] = self._checked_query(queries[place])
+        return [outcome(self._search, request, described.get(place)) for place, request in enumerate(requests)]
+
+    def _checked_query(self, query: Query) -> Vectors | MmrecError:
+        """Why a query cannot be encoded; zeros in place of its vector if it can."""
+        errors = self._vectors.encoder.query_inputs([query]).errors
+        return errors.get(0, np.zeros(self._vectors.fusion.dimension, np.float32))
 
     def _search(self, request: SearchRequest, described_D: Vectors | MmrecError | None) -> SearchResults:
         if isinstance(described_D, MmrecError):
@@ -124,6 +136,9 @@ class Retriever:
         returned, ids = ReturnedItems(request), self._catalogue.item_ids
         row = self._row(request.item_id) if request.item_id else None
         query_D = self._query(request, described_D, row)
+        self._filters.check(request.filter)
+        if request.validate_only:
+            return SearchResults((), self._versions)
         # At most len(returned) of them were on earlier pages, so at least k are new.
         wanted = len(returned) + request.k
         found = self._nearest(query_D, wanted, request.modality, request.filter, request.filter_mode, without=row)

@@ -48,6 +48,8 @@ class RecommendOptions(TypedDict, total=False):
         attribute_weights: What is added to an item's score for each standard deviation that its value in each of these
             columns of numbers lies above the mean of the catalogue, in the unit of the score; may be negative.
         expected_versions: Versions that the reply must be made with, others are an error; empty parts match any.
+        validate_only: Whether to check the request only: the same errors, and otherwise a reply that is empty but for
+            versions.
     """
 
     user_id: str
@@ -74,6 +76,7 @@ class RecommendOptions(TypedDict, total=False):
     channel_weights: Mapping[str, float]
     attribute_weights: Mapping[str, float]
     expected_versions: Versions
+    validate_only: bool
 
 
 class RankOptions(TypedDict, total=False):
@@ -108,6 +111,8 @@ class RankOptions(TypedDict, total=False):
         attribute_weights: What is added to an item's score for each standard deviation that its value in each of these
             columns of numbers lies above the mean of the catalogue, in the unit of the score; may be negative.
         expected_versions: Versions that the reply must be made with, others are an error; empty parts match any.
+        validate_only: Whether to check the request only: the same errors, and otherwise a reply that is empty but for
+            versions.
     """
 
     user_id: str
@@ -131,6 +136,7 @@ class RankOptions(TypedDict, total=False):
     channel_weights: Mapping[str, float]
     attribute_weights: Mapping[str, float]
     expected_versions: Versions
+    validate_only: bool
 
 
 class ConverseOptions(TypedDict, total=False):
@@ -185,6 +191,8 @@ class ExplainOptions(TypedDict, total=False):
         attribute_weights: What is added to an item's score for each standard deviation that its value in each of these
             columns of numbers lies above the mean of the catalogue, in the unit of the score; may be negative.
         expected_versions: Versions that the reply must be made with, others are an error; empty parts match any.
+        validate_only: Whether to check the request only: the same errors, and otherwise a reply that is empty but for
+            versions.
     """
 
     user_id: str
@@ -197,6 +205,7 @@ class ExplainOptions(TypedDict, total=False):
     channel_weights: Mapping[str, float]
     attribute_weights: Mapping[str, float]
     expected_versions: Versions
+    validate_only: bool
 
 
 class RatingOptions(TypedDict, total=False):
@@ -248,6 +257,8 @@ class SearchOptions(TypedDict, total=False):
             first page. Each page has the first items of the current catalogue that no earlier page returned: no item is
             returned twice, and an item that matches throughout is returned.
         item_fields: Fields of the rows to return besides the id; empty for all.
+        validate_only: Whether to check the request only: the same errors, and otherwise a reply that is empty but for
+            versions.
     """
 
     image: bytes | str | os.PathLike[str] | None
@@ -261,6 +272,7 @@ class SearchOptions(TypedDict, total=False):
     filter_mode: FilterMode | str
     page_token: str
     item_fields: Iterable[str]
+    validate_only: bool
 
 
 class EmbedOptions(TypedDict, total=False):
@@ -269,10 +281,12 @@ class EmbedOptions(TypedDict, total=False):
     Attributes:
         modality: Which part of the items to embed; an item without it is refused by itself. [fused]
         dtype: Number format for sending; the vectors are rounded to it and returned as float32. [float32]
+        validate_only: Whether to check the items only; one that would be embedded has a vector without numbers.
     """
 
     modality: Modality | str
     dtype: NumberFormat | str
+    validate_only: bool
 
 
 class TagOptions(TypedDict, total=False):

@@ -145,6 +145,7 @@ wishes = st.fixed_dictionaries(
         "channel_weights": st.dictionaries(words.filter(bool), st.floats(0, 1e4), max_size=3),
         "attribute_weights": st.dictionaries(words.filter(bool), st.floats(-1e4, 1e4), max_size=3),
         "expected_versions": versions,
+        "validate_only": st.booleans(),
         "filter": words,
         "filter_mode": modes,
         "diversity": shares_of_one,
@@ -185,6 +186,7 @@ described = st.builds(
     filter_mode=modes,
     page_token=words,
     item_fields=item_fields,
+    validate_only=st.booleans(),
 )
 by_vector = st.builds(
     SearchRequest, vector=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1).filter(any)
@@ -403,11 +405,17 @@ def test_customers_to_embed_and_their_vectors_survive_the_wire(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(inputs, max_size=3).map(tuple), st.integers(0, 2**20), modalities, st.sampled_from(NumberFormat))
+@given(
+    st.lists(inputs, max_size=3).map(tuple),
+    st.integers(0, 2**20),
+    modalities,
+    st.sampled_from(NumberFormat),
+    st.booleans(),
+)
 def test_items_to_embed_survive_the_wire(
-    items: tuple[ItemInput, ...], dimension: int, modality: Modality, dtype: NumberFormat
+    items: tuple[ItemInput, ...], dimension: int, modality: Modality, dtype: NumberFormat, validate_only: bool
 ) -> None:
-    batch = EmbedRequest(items, dimension, modality, dtype)
+    batch = EmbedRequest(items, dimension, modality, dtype, validate_only)
     decoded = EMBED_ITEMS.decode_request(EMBED_ITEMS.encode_request(batch))
     assert decoded == batch
     assert [list(i.attributes) for i in decoded.items if isinstance(i, ItemInput)] == [
@@ -532,15 +540,12 @@ def test_a_bad_request_of_a_batch_keeps_its_place_and_says_it() -> None:
         requests=[
             recommendation_pb2.RecommendRequest(k=1),
             recommendation_pb2.RecommendRequest(k=-1),
-            recommendation_pb2.RecommendRequest(validate_only=True),
         ]
     )
-    good, bad, not_built = read(RecommendBatch, message).requests
+    good, bad = read(RecommendBatch, message).requests
     assert good == RecommendRequest(k=1)
     assert isinstance(bad, InvalidArgumentError)
     assert bad.violations[0].field == "requests[1].k"
-    assert isinstance(not_built, NotImplementedYetError)
-    assert not_built.message.startswith("requests[2].validate_only is set")
 
 
 def test_a_bad_item_of_a_batch_keeps_its_place_and_its_id() -> None:
@@ -667,15 +672,12 @@ def test_a_bad_search_of_a_batch_keeps_its_place_and_says_it() -> None:
         requests=[
             understanding_pb2.SearchItemsRequest(text="shoes"),
             understanding_pb2.SearchItemsRequest(text="shoes", k=-1),
-            understanding_pb2.SearchItemsRequest(text="shoes", validate_only=True),
         ]
     )
-    good, bad, not_built = read(SearchBatch, message).requests
+    good, bad = read(SearchBatch, message).requests
     assert good == SearchRequest("shoes")
     assert isinstance(bad, InvalidArgumentError)
     assert bad.violations[0].field == "requests[1].k"
-    assert isinstance(not_built, NotImplementedYetError)
-    assert not_built.message.startswith("requests[2].validate_only is set")
 
 
 def test_a_fallback_of_a_later_version_is_read_as_none() -> None:
@@ -684,12 +686,7 @@ def test_a_fallback_of_a_later_version_is_read_as_none() -> None:
 
 
 NOT_BUILT = {
-    "EmbedItemsRequest": ("validate_only",),
-    "SearchItemsRequest": ("validate_only",),
-    "RecommendRequest": (
-        "history_events",
-        "validate_only",
-    ),
+    "RecommendRequest": ("history_events",),
 }
 
 
