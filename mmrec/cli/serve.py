@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -55,6 +56,10 @@ def serve(
             "--keys", metavar="FILE", help="File of API keys with scopes and rates; see mmrec keys new --help."
         ),
     ] = "",
+    without_keys: Annotated[
+        bool,
+        typer.Option("--without-keys", help="Let callers on other machines in without a key; they may do everything."),
+    ] = False,
     tls_cert: Annotated[
         str, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain (PEM); turns TLS on.")
     ] = "",
@@ -157,8 +162,18 @@ def serve(
     # Flags are checked before anything heavy is imported.
     from mmrec_serving.config import ServerConfig
 
-    for warning in _warnings(host, bool(token_file or keys), bool(tls_cert), bool(client_ca)):
-        output.note(f"warning: {warning}")
+    if host not in _LOOPBACK:
+        if not (token_file or keys or client_ca or without_keys):
+            raise InvalidArgumentError(
+                f"{host} can be reached from other machines, and every caller could do everything: pass --keys, "
+                "--token-file or --client-ca, or else --without-keys",
+                field="host",
+            )
+        if (token_file or keys) and not tls_cert:
+            output.note(
+                f"warning: callers of {host} send their keys unencrypted, unless a proxy adds TLS: pass --tls-cert and "
+                "--tls-key"
+            )
     metrics_host, metrics_port = _metrics_address(metrics)
     if metrics and metrics_host not in _LOOPBACK:
         output.note(f"warning: metrics on {metrics_host} can be read from other machines, by everybody")
@@ -170,7 +185,7 @@ def serve(
         wording_queue=wording_queue,
         max_bytes=max_bytes,
         max_pixels=max_pixels,
-        token=_read_token(token_file) if token_file else None,
+        token=_read_token(token_file, output) if token_file else None,
         keys=Path(keys) if keys else None,
         tls_cert=Path(tls_cert) if tls_cert else None,
         tls_key=Path(tls_key) if tls_key else None,
@@ -213,21 +228,6 @@ def serve(
     output.note("stopped")
 
 
-def _warnings(host: str, keys: bool, tls: bool, client_ca: bool) -> list[str]:
-    if host in _LOOPBACK:
-        return []
-    if not keys and not client_ca:
-        return [
-            f"{host} can be reached from other machines, and every caller may do everything: pass --keys, --token-file "
-            "or --client-ca"
-        ]
-    if keys and not tls:
-        return [
-            f"callers of {host} send their keys unencrypted, unless a proxy adds TLS: pass --tls-cert and --tls-key"
-        ]
-    return []
-
-
 def _metrics_address(text: str) -> tuple[str, int | None]:
     """Host and port of ``HOST:PORT``, ``:PORT`` or ``PORT``; of an empty text no port."""
     host, _, port = text.strip().rpartition(":")
@@ -240,13 +240,16 @@ def _metrics_address(text: str) -> tuple[str, int | None]:
     return host or _LOOPBACK[0], int(port)
 
 
-def _read_token(path: str) -> str:
+def _read_token(path: str, output: Output) -> str:
     try:
         token = Path(path).read_text(encoding="utf-8").strip()
+        mode = Path(path).stat().st_mode & 0o777
     except (OSError, UnicodeDecodeError) as err:
         raise NotFoundError(
             f"cannot read a token from {path!r}: {getattr(err, 'strerror', 'it is not UTF-8')}"
         ) from err
     if not token:
         raise InvalidArgumentError(f"the token file {path!r} is empty; write the token into it", field="token_file")
+    if os.name == "posix" and mode & 0o077:
+        output.note(f"warning: others may use the token file {path!r} (mode {mode:o}); run: chmod 600 {path}")
     return token

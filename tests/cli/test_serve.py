@@ -44,3 +44,54 @@ def test_an_address_of_metrics_without_a_port_is_refused(tmp_path: Path, text: s
 def test_a_port_of_metrics_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(InvalidArgumentError, match="metrics_port is 70000"):
         serve(str(tmp_path), metrics=text, compute=Compute(), writing=Writing(), output=Output())
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "shop.example"])
+def test_a_host_beyond_this_machine_needs_keys(tmp_path: Path, host: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="--keys, --token-file or --client-ca, or else --without-keys"):
+        serve(str(tmp_path / "nothing"), host=host, compute=Compute(), writing=Writing(), output=Output())
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "warned"),
+    [
+        (0o600, {}, []),
+        (0o640, {}, ["others may use the token file"]),
+        (0o600, {"host": "0.0.0.0"}, ["callers of 0.0.0.0 send their keys unencrypted"]),
+        (0o600, {"host": "0.0.0.0", "tls_cert": "cert.pem", "tls_key": "key.pem"}, []),
+    ],
+)
+def test_what_weakens_a_token_is_a_warning(
+    tmp_path: Path, mode: int, options: dict[str, str], warned: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("s3cret", encoding="utf-8")
+    token.chmod(mode)
+    with pytest.raises(NotFoundError, match="there is no bundle folder"):
+        serve(
+            str(tmp_path / "nothing"),
+            token_file=str(token),
+            compute=Compute(),
+            writing=Writing(),
+            output=Output(),
+            **options,  # type: ignore[arg-type]
+        )
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.startswith(f"warning: {words}") for line, words in zip(lines, warned, strict=True)] == [True] * len(
+        warned
+    )
+
+
+def test_a_host_beyond_this_machine_may_be_open_to_all_if_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(NotFoundError, match="there is no bundle folder"):
+        serve(
+            str(tmp_path / "nothing"),
+            host="0.0.0.0",
+            without_keys=True,
+            compute=Compute(),
+            writing=Writing(),
+            output=Output(),
+        )
+    assert capsys.readouterr().err == ""
