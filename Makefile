@@ -22,7 +22,7 @@ STAMP := $(VENV)/installed.stamp
 help:
 	@echo 'make demo     draw a shop, fit, evaluate, serve, and show recommendations (demo-output/)'
 	@echo 'make test     run the tests            make test ARGS="tests/data -k split"'
-	@echo 'make lint     ruff, mypy, import-linter, and whether generated code is fresh'
+	@echo 'make lint     ruff, mypy, import-linter, bandit, and whether generated code is fresh'
 	@echo 'make format   put the code into ruff format'
 	@echo 'make protos   generate mmrec/v1 from protos/, and what the SDK derives from its requests and methods'
 	@echo 'make bench    measure decoding and serving'
@@ -63,6 +63,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -c pyproject.toml -r mmrec encoders serving
 	$(BIN)/python scripts/generate_protos.py --check
 	$(BIN)/python scripts/generate_sdk.py --check
 

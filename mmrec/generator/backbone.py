@@ -145,7 +145,7 @@ def load_backbone(folder: Path) -> tuple[Backbone, int]:
         decoder = load_decoder(folder)
         return decoder, decoder.config.hidden
     with quiet_loading():
-        model = transformers.AutoModel.from_pretrained(folder, local_files_only=True)
+        model = transformers.AutoModel.from_pretrained(folder, local_files_only=True)  # nosec B615
     return _adapter(model)
 
 

@@ -64,7 +64,7 @@ def draw_sample(
     """
     stream = ItemStream(root, 1024)
     count = sum(len(window.items) for window in stream.windows(scratch))
-    chosen = None if count <= most else sorted(random.Random(seed).sample(range(count), most))
+    chosen = None if count <= most else sorted(random.Random(seed).sample(range(count), most))  # nosec B311
     pictures = SamplePictures(root, kept, fetcher)
     items = []
     wanted = iter(chosen or ())

@@ -72,7 +72,7 @@ class StoreFile:
         folder = self.place.folder
         if folder.exists() and not folder.is_dir():
             raise InvalidArgumentError(f"folder is {str(folder)!r}, which is a file; name a folder", field="folder")
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Any thread may release the lock.
         lock = FileLock(folder / self.kind.lock, thread_local=False)
         try:
@@ -112,7 +112,7 @@ class StoreFile:
         unfinished = self.path.with_name(f".{self.path.stem}.unfinished")
         for suffix in ("", "-wal", "-shm", "-journal"):  # of a process that was killed
             unfinished.with_name(unfinished.name + suffix).unlink(missing_ok=True)
-        unfinished.touch()
+        unfinished.touch(mode=0o600)  # a store holds what customers did; SQLite gives its other files the same mode
         db = _connect(unfinished, self.place.busy_timeout_s, read_only=False)
         try:
             db.execute(f"PRAGMA application_id = {self.kind.application}")

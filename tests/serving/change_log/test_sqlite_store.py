@@ -52,6 +52,13 @@ def test_it_is_a_change_store(store: SqliteChangeStore, config: StoreConfig) -> 
         assert (as_reader.base, as_reader.position()) == ("c1", 0)
 
 
+def test_nobody_but_the_owner_may_read_a_new_store(store: SqliteChangeStore, config: StoreConfig) -> None:
+    store.record("r1", D1, [upsert("a")], b"one")
+    assert config.folder.stat().st_mode & 0o777 == 0o700
+    modes = {path.name: path.stat().st_mode & 0o777 for path in config.folder.glob("changes.sqlite*")}
+    assert modes == {"changes.sqlite": 0o600, "changes.sqlite-wal": 0o600, "changes.sqlite-shm": 0o600}
+
+
 def test_changes_are_replayed_in_order_after_the_store_is_opened_again(config: StoreConfig) -> None:
     clock = Clock()
     whole = upsert("a", description="blue", image=b"\xff\xd8picture", attributes={"price": "3"})
