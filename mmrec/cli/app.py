@@ -51,6 +51,7 @@ from mmrec.cli.search import search
 from mmrec.cli.serve import serve
 from mmrec.cli.similar import similar
 from mmrec.cli.tag import tag
+from mmrec.cli.top import top
 from mmrec.cli.upsert import upsert
 from mmrec.errors import MissingExtraError
 
@@ -101,6 +102,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "duplicates": duplicates,
     "mismatch": mismatch,
     "serve": serve,
+    "top": top,
     "bench-server": bench_server,
     "upsert": upsert,
     "record": record,

@@ -37,6 +37,7 @@ NAMES = (
     "duplicates",
     "mismatch",
     "serve",
+    "top",
     "bench-server",
     "upsert",
     "record",
