@@ -10,6 +10,7 @@ from mmrec.cli.options import Compute, Writing
 from mmrec.cli.output import Output
 from mmrec.cli.serve import serve
 from mmrec.errors import InvalidArgumentError, NotFoundError
+from tests.commands import run
 
 
 def test_a_bundle_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -95,3 +96,14 @@ def test_a_host_beyond_this_machine_may_be_open_to_all_if_asked(
             output=Output(),
         )
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_a_server_does_not_listen_with_a_file_of_keys_that_it_cannot_use(tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    file.touch(0o600)
+    file.write_text("[[keys]\n", encoding="utf-8")
+    done = run("serve", tmp_path, "--port", "0", "--keys", file)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: '{file}' is not TOML: ")
+    assert done.stdout == ""
