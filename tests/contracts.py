@@ -202,6 +202,7 @@ def assert_engine_contract(engine: Engine, known: list[str]) -> None:
     assert_tagging_contract(engine, known)
     assert_checking_contract(engine, known)
     assert_look_up_contract(engine, known)
+    assert_history_events_contract(engine, known)
     assert_versions_contract(engine, known)
     assert_checking_only_contract(engine, known)
 
@@ -218,6 +219,23 @@ def assert_engine_contract(engine: Engine, known: list[str]) -> None:
     # What holds of the engine as it is now holds of its snapshot.
     assert engine.snapshot().items_many([ItemsRequest((first,))]) == engine.items_many([ItemsRequest((first,))])
     assert engine.snapshot().info() == info
+
+
+def assert_history_events_contract(engine: Engine, known: list[str]) -> None:
+    """Events are history, the last of them last; what was dismissed is not recommended, and unknown items are told."""
+    first, second, third = known[:3]
+    plain = RecommendRequest((first, second), deny=(third,), k=MAX_K)
+    events = (
+        HistoryEvent(third, "dismiss", time=20.0),
+        HistoryEvent(second, "purchase", time=30.0, rating=5.0),
+        HistoryEvent(NOT_THERE, time=40.0),
+        HistoryEvent(first, time=10.0),
+    )
+    by_ids, by_events = engine.recommend_many([plain, RecommendRequest(k=MAX_K, history_events=events)])
+    assert isinstance(by_ids, Recommendations)
+    assert isinstance(by_events, Recommendations)
+    assert by_events.item_ids == by_ids.item_ids
+    assert (by_events.missing_ids, by_events.fallback) == ((NOT_THERE,), Fallback.NONE)
 
 
 def assert_versions_contract(engine: Engine, known: list[str]) -> None:
@@ -963,6 +981,11 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.recommend([first], k=2, item_fields=["title"]),
         lambda c: c.recommend([first], item_fields=["colour"]),
         lambda c: c.rank([first, second], item_fields=["item_id"]),
+        lambda c: c.recommend([first], history_events=[HistoryEvent(second, "dismiss", 1e9, 5.0)], explain=True),
+        lambda c: c.recommend(history_events=[HistoryEvent(NOT_THERE)]),
+        lambda c: c.recommend(history_events=[first]),
+        lambda c: c.rank([first, second], history_events=(HistoryEvent(first, time=0.5), HistoryEvent(second))),
+        lambda c: c.explain([first], history_events=[HistoryEvent(second)]),
         lambda c: c.recommend([first, NOT_THERE], validate_only=True),
         lambda c: c.recommend([first], filter=")(", validate_only=True),
         lambda c: c.recommend([first], validate_only="yes"),

@@ -92,9 +92,11 @@ from mmrec.contract.requests import (
     SimilarRequest,
     TagRequest,
 )
+from mmrec.data.feedback import takes
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.event_memory import EventMemory
+from mmrec.recommender.live_events import given_events
 from mmrec.recommender.page_tokens import ReturnedItems, last_id, page_by_id, page_by_rank
 from mmrec.recommender.partial_update import replaced_record
 from mmrec.sdk.engine_methods import EngineMethods
@@ -164,7 +166,13 @@ class FakeEngine(EngineMethods):
     def _explain(self, request: ExplainRequest) -> Explanations:
         """The last known item of the history speaks for every item."""
         asked = request.customer
-        customer = RecommendRequest(asked.history, allow=request.item_ids, include_seen=True, explain=True)
+        customer = RecommendRequest(
+            asked.history,
+            history_events=tuple(one for one in asked.history_events if takes(one.event_type)),
+            allow=request.item_ids,
+            include_seen=True,
+            explain=True,
+        )
         found = self._recommend(
             replace(customer, expected_versions=asked.expected_versions, validate_only=asked.validate_only)
         )
@@ -347,8 +355,15 @@ class FakeEngine(EngineMethods):
         VERSIONS.check_expected(request.expected_versions)
         if request.user_id == "nobody":
             raise NotFoundError("user 'nobody' is not in the bundle; leave user_id empty")
-        known = [row for row in map(_row, request.history) if row is not None]
-        mentioned = (*request.history, *request.allow, *request.deny)
+        acted = [
+            (row, event.taken)
+            for event in given_events(request.history, request.history_events)
+            if (row := _row(event.item_id)) is not None
+        ]
+        known = [row for row, taken in acted if taken]
+        rejected = {f"item-{row}" for row, taken in dict(acted).items() if not taken}
+        events = (event.item_id for event in request.history_events)
+        mentioned = (*request.history, *events, *request.allow, *request.deny)
         missing = tuple(dict.fromkeys(i for i in mentioned if _row(i) is None))
         start = known[-1] if known else -1
         order = [(start + 1 + step) % ITEMS for step in range(ITEMS)]
@@ -358,6 +373,7 @@ class FakeEngine(EngineMethods):
             for row in order
             if f"item-{row}" in self.records
             and f"item-{row}" not in seen
+            and f"item-{row}" not in rejected
             and f"item-{row}" not in request.deny
             and (not request.allow or f"item-{row}" in request.allow)
         ]

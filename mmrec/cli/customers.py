@@ -43,7 +43,7 @@ def _promotions(values: Sequence[str]) -> tuple[Promotion, ...]:
     return tuple(promotions)
 
 
-NO_FLAG = ("beam_width", "item_fields", "expected_versions", "validate_only")
+NO_FLAG = ("beam_width", "history_events", "item_fields", "expected_versions", "validate_only")
 """Fields of a `RecommendRequest` that are for programs."""
 CUSTOMER_FLAGS = {
     "user_id": Flag("--user", "ID"),

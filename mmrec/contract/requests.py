@@ -143,6 +143,26 @@ class Promotion(Checked):
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryEvent(Checked):
+    """One thing that a customer did."""
+
+    item_id: Annotated[str, Id(empty="pass the id of an item"), Doc("The item, in the catalogue or not.")]
+    event_type: Annotated[str, Id(), Doc("What the customer did, as in the dataset; empty: the item was taken.")] = ""
+    time: Annotated[
+        float | None,
+        TIME,
+        Doc("When, in seconds since 1970; None: not known."),
+    ] = None
+    rating: Annotated[float | None, Number(), Doc("The rating, in the unit of the dataset; None: no rating.")] = None
+
+
+HistoryEvents = Annotated[
+    tuple[HistoryEvent, ...],
+    Each(Instance((HistoryEvent,), "mmrec.HistoryEvent values"), "mmrec.HistoryEvent values", MAX_HISTORY),
+]
+
+
+@dataclass(frozen=True, slots=True)
 class RecommendRequest(Checked):
     """Recommend items to one customer."""
 
@@ -255,6 +275,13 @@ class RecommendRequest(Checked):
         Doc("Versions that the reply must be made with, others are an error; empty parts match any."),
     ] = NO_VERSIONS
     validate_only: CheckOnly = False
+    history_events: Annotated[
+        HistoryEvents,
+        Doc(
+            "What the customer did after `history`, in the order of time, at most 1,000 events. Items that were "
+            "dismissed, returned or rated low are not recommended until they are taken again; impressions do not count."
+        ),
+    ] = ()
 
     def _check_together(self) -> None:
         days, column = self.exploration_max_age_days, self.exploration_column
@@ -347,9 +374,9 @@ class ExplainRequest(Checked):
         RecommendRequest,
         Instance((RecommendRequest,), "a mmrec.RecommendRequest"),
         Doc(
-            "The customer; `history`, `user_id`, `beam_width`, `popularity_damping`, the boosts of `promotions`, "
-            "`channel_weights`, `attribute_weights`, `expected_versions`, `validate_only`, `instruction` and "
-            "`ignored_conditions` are read."
+            "The customer; `history`, `history_events`, `user_id`, `beam_width`, `popularity_damping`, the boosts of "
+            "`promotions`, `channel_weights`, `attribute_weights`, `expected_versions`, `validate_only`, `instruction` "
+            "and `ignored_conditions` are read."
         ),
     ] = RecommendRequest()
     language: Annotated[
@@ -371,20 +398,6 @@ class ExplainRequest(Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryEvent(Checked):
-    """One thing that a customer did."""
-
-    item_id: Annotated[str, Id(empty="pass the id of an item"), Doc("The item, in the catalogue or not.")]
-    event_type: Annotated[str, Id(), Doc("What the customer did, as in the dataset; empty: not said.")] = ""
-    time: Annotated[
-        float | None,
-        TIME,
-        Doc("When, in seconds since 1970; None: not known."),
-    ] = None
-    rating: Annotated[float | None, Number(), Doc("The rating, in the unit of the dataset; None: no rating.")] = None
-
-
-@dataclass(frozen=True, slots=True)
 class RatingRequest(Checked):
     """Predict how a customer would rate items."""
 
@@ -392,8 +405,7 @@ class RatingRequest(Checked):
         tuple[str, ...], Ids(MAX_RATED), Doc("The items, 1 to 1,000 ids; an id that is repeated counts once.")
     ]
     history: Annotated[
-        tuple[HistoryEvent, ...],
-        Each(Instance((HistoryEvent,), "mmrec.HistoryEvent values"), "mmrec.HistoryEvent values", MAX_HISTORY),
+        HistoryEvents,
         Doc(
             "What the customer did, oldest first, at most 1,000 events; a rating replaces a stored one of the same "
             "item. Events without a time count as of now."

@@ -45,6 +45,7 @@ class Dataset:
         pictures: Where the items' pictures are read from.
         rejected: Pairs of user and item whose latest event is negative (returned, removed, rated low), one event each.
         rated: Events with a rating, low ones included.
+        rejected_below: Events with a rating below it are negative; None: every rating is positive.
         settings: From ``dataset.toml``.
         summary: How many rows of the tables are used.
         problems: Problems of the tables, by kind.
@@ -57,6 +58,7 @@ class Dataset:
     pictures: PictureStore
     rejected: Interactions = field(default_factory=Interactions.empty)
     rated: Interactions = field(default_factory=Interactions.empty)
+    rejected_below: float | None = None
     settings: DatasetSettings = field(default_factory=DatasetSettings)
     summary: DatasetSummary = field(default_factory=DatasetSummary)
     problems: tuple[ProblemGroup, ...] = ()
@@ -139,6 +141,7 @@ def read_dataset(
         pictures=pictures,
         rejected=rejected,
         rated=rated,
+        rejected_below=None if loaded.events is None else loaded.events.rejected_below,
         settings=loaded.settings,
         summary=summary,
         problems=log.groups,

@@ -57,6 +57,7 @@ class Events(NamedTuple):
     interactions: the positive events.
     rejected: pairs of user and item whose latest event is negative, one event each.
     rated: the events with a rating, positive or negative.
+    rejected_below: events with a rating below it are negative; None where every rating is positive.
     time_column: ``timestamp``, ``position``, or '' where nothing orders the events.
     repeats: positive events that repeat earlier ones.
     summary: how many rows are used.
@@ -66,6 +67,7 @@ class Events(NamedTuple):
     interactions: Interactions
     rejected: Interactions
     rated: Interactions
+    rejected_below: float | None
     time_column: str
     repeats: Repeats
     summary: TableSummary
@@ -101,6 +103,7 @@ class _Reader:
         self._reason_R = np.zeros(table.rows, dtype=np.int8)
         """0 for a usable row; otherwise 1 + the index of its first problem in `_kinds`."""
         self._columns: dict[str, ColumnUse] = {}
+        self._rejected_below: float | None = None
 
     def read(self, known: KnownItems | None, settings: EventSettings, now: datetime.datetime) -> Events:
         table = self._table
@@ -115,7 +118,7 @@ class _Reader:
             self._log.append(Problem(table.file, 0, "timestamp", "missing column", message))
             summary = TableSummary(table.file, table.rows, 0, {"without an order": table.rows} if table.rows else {})
             nobody = Interactions.empty()
-            return Events(nobody, nobody, nobody, "", Repeats(0, 0, 0, 0), summary, ())
+            return Events(nobody, nobody, nobody, None, "", Repeats(0, 0, 0, 0), summary, ())
         ratings_R = self._ratings()
         users, items = table.text("user_id"), table.text("item_id")
         self._check_users(users)
@@ -153,6 +156,7 @@ class _Reader:
             interactions=interactions,
             rejected=columns.rejected(usable_R, negative_R),
             rated=columns.rated(usable_R),
+            rejected_below=self._rejected_below,
             time_column="timestamp" if times is not None else "position",
             repeats=count_repeats(interactions, timed),
             summary=TableSummary(table.file, table.rows, int(positive_R.sum()), left_out, negative_counts),
@@ -275,6 +279,7 @@ class _Reader:
                 )
         if ratings_R is not None:
             by_rating = judge_ratings(ratings_R, settings.min_rating)
+            self._rejected_below = by_rating.below
             low_R = by_rating.negative_R & ~negative_R
             if low := int((low_R & usable_R).sum()):
                 negative_counts[f"by rating below {by_rating.below:g}"] = low

@@ -166,11 +166,19 @@ class ByRating:
     words: str
 
 
-def takes(event_type: str) -> bool | None:
-    """Whether a customer with an event of this type took the item; False: rejected it; None: was only shown it."""
+def takes(event_type: str, rating: float | None = None, below: float | None = None) -> bool | None:
+    """Whether a customer with an event took the item; False: rejected it; None: was only shown it.
+
+    Args:
+        event_type: May be empty.
+        rating: None: the event has none.
+        below: Ratings below it are negative, as `ByRating.below` says; None: every rating is positive.
+    """
     name = _normalised(event_type)
     if name in _SHOWN:
         return None
+    if rating is not None and below is not None and rating < below:
+        return False
     return name not in _NEGATIVE and not _has_negative_word(event_type)
 
 

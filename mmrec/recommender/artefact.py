@@ -76,6 +76,8 @@ HOLDS_CHANGES = "holds_changes"
 """A manifest parameter: the last change of a live catalogue that the dataset of the fit includes."""
 HOLDS_EVENTS = "holds_events"
 """A manifest parameter: the last event of a store that the histories of the bundle include."""
+REJECTED_BELOW = "rejected_below"
+"""Key of a manifest's parameters: the least rating that is no rejection; null where no rating is one."""
 HOLDS_DELETIONS = "holds_deletions"
 """A manifest parameter: the last deletion of a store's customer that the histories of the bundle follow."""
 _NOBODY = Interactions.empty()

@@ -37,6 +37,7 @@ from mmrec.recommender.artefact import (
     ENCODERS,
     HOLDS_DELETIONS,
     HOLDS_EVENTS,
+    REJECTED_BELOW,
     read_features,
     read_index,
     read_parts,
@@ -90,7 +91,8 @@ class Recommender(SnapshotAnswers, EngineMethods):
             ranker.parts.fused_ND, index, encoder, lambda: read_features(bundle), lambda: read_thumbnails(bundle)
         )
         # Everything of one bundle is in one snapshot, so it is replaced in one step. Each request reads `_now` once.
-        live = LiveEvents.begin(ranker.parts, int(bundle.manifest.parameters.get(HOLDS_DELETIONS, 0)))
+        parameters = bundle.manifest.parameters
+        live = LiveEvents.begin(ranker.parts, int(parameters.get(HOLDS_DELETIONS, 0)), parameters.get(REJECTED_BELOW))
         self._now = make_snapshot(ranker, vectors, live, bundle.manifest.versions, bundle, Reused())
         self._device, self._dtype = device, dtype
         self._language_model = language_model
@@ -280,7 +282,7 @@ class Recommender(SnapshotAnswers, EngineMethods):
             events: The number of each, in its store, and the event.
             count: Whether transitions have them at once; False: when `count_events` has been called.
         """
-        found = live_events(events)
+        found = live_events(events, self._now.live.rejected_below)
         if found:
             with self._following:
                 self._now = replace(self._now, live=self._now.live.after(found, count=count))

@@ -2,15 +2,17 @@
 
 Unit of work: one immutable value. `after` makes a longer one, which shares memory with this one, so a request that is
 answered with a value sees exactly its events; only those of a deleted customer leave, at once, all values that share
-memory. Events are kept by item id: those of an item that the catalogue lacks count in a catalogue that has it. Knows
-nothing about requests or storage outside the process.
+memory. Events are kept by item id: those of an item that the catalogue lacks count in a catalogue that has it. The
+history that a request brings is events of the same kind. Knows nothing about storage outside the process.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +23,7 @@ from mmrec.channels.live_transitions import TransitionCounts
 from mmrec.channels.transitions import TransitionGraph
 from mmrec.contract.events import UserEvent
 from mmrec.contract.forgotten_users import ForgottenUsers
+from mmrec.contract.requests import HistoryEvent
 from mmrec.data.feedback import takes
 from mmrec.recommender.artefact import Parts
 
@@ -47,14 +50,40 @@ _VISIT = "\0"
 """Begins the id under which the events of an anonymous visit follow each other; no user's id has it."""
 
 
-def live_events(events: Iterable[tuple[int, UserEvent]]) -> list[LiveEvent]:
-    """Recorded events, with their numbers, that say what a customer took or rejected, without those only shown."""
-    found = ((number, event, takes(event.event_type)) for number, event in events)
+def live_events(events: Iterable[tuple[int, UserEvent]], rejected_below: float | None = None) -> list[LiveEvent]:
+    """Recorded events, with their numbers, that say what a customer took or rejected, without those only shown.
+
+    Args:
+        events: The number of each, and the event.
+        rejected_below: An event with a rating below it is a rejection; None: no rating makes it one.
+    """
+    found = ((number, event, takes(event.event_type, event.rating, rejected_below)) for number, event in events)
     return [
         LiveEvent(event.user_id or _VISIT + event.session_id, event.item_id, taken, number)
         for number, event, taken in found
         if taken is not None
     ]
+
+
+def given_events(
+    history: Iterable[str], events: Sequence[HistoryEvent], rejected_below: float | None = None
+) -> list[LiveEvent]:
+    """What a request says that its customer took or rejected, oldest first, without what was only shown.
+
+    Args:
+        history: Items that were taken.
+        events: What followed, ordered by time; one without a time stays behind the one before it.
+        rejected_below: As for `live_events`.
+    """
+    times = accumulate((-math.inf if event.time is None else event.time for event in events), _last_known)
+    ordered = [event for _, event in sorted(zip(times, events, strict=True), key=lambda one: one[0])]
+    found = ((event, takes(event.event_type, event.rating, rejected_below)) for event in ordered)
+    given = [LiveEvent("", event.item_id, taken) for event, taken in found if taken is not None]
+    return [*(LiveEvent("", item_id) for item_id in history), *given]
+
+
+def _last_known(before: float, time: float) -> float:
+    return before if time == -math.inf else time
 
 
 class CustomerEvents(NamedTuple):
@@ -67,6 +96,27 @@ class CustomerEvents(NamedTuple):
 
     taken_T: npt.NDArray[np.int32]
     rejected_R: npt.NDArray[np.int32]
+
+    def after(self, events: Iterable[LiveEvent], row_of: Callable[[str], int | None]) -> CustomerEvents:
+        """These events followed by more of the same customer, in order.
+
+        Args:
+            events: The events.
+            row_of: The catalogue row of an item; None: its events do not count.
+        """
+        taken, left = [], dict.fromkeys(self.rejected_R.tolist())
+        for event in events:
+            row = row_of(event.item_id)
+            if row is None:
+                continue
+            if event.taken:
+                taken.append(row)
+                left.pop(row, None)
+            else:
+                left[row] = None
+        return CustomerEvents(
+            np.concatenate([self.taken_T, np.array(taken, dtype=np.int32)]), np.array(sorted(left), dtype=np.int32)
+        )
 
 
 class LiveEvents:
@@ -88,14 +138,15 @@ class LiveEvents:
         return self._events
 
     @classmethod
-    def begin(cls, parts: Parts, deletions: int = 0) -> LiveEvents:
+    def begin(cls, parts: Parts, deletions: int = 0, rejected_below: float | None = None) -> LiveEvents:
         """The events of a bundle, and none after it.
 
         Args:
             parts: Parts of the bundle.
             deletions: Number of the last deletion of a customer that the bundle's histories follow.
+            rejected_below: An event with a rating below it is a rejection; None: no rating makes it one.
         """
-        return cls(_Log(parts, deletions), 0, 0)
+        return cls(_Log(parts, deletions, rejected_below), 0, 0)
 
     def after(self, events: Iterable[LiveEvent], *, count: bool = True) -> LiveEvents:
         """These events followed by more, in order, as a new value.
@@ -107,7 +158,7 @@ class LiveEvents:
         log = self._log
         if len(log.events) != self._events:
             # Another value already extends this log: copy it.
-            log = _Log(log.parts, log.deletions, log.forgotten)
+            log = _Log(log.parts, log.deletions, log.rejected_below, log.forgotten)
             log.extend(self)
         log.extend(events)
         return LiveEvents(log, len(log.events), len(log.events) if count else self._counted)
@@ -119,6 +170,11 @@ class LiveEvents:
         if other._log is not self._log:
             return self
         return LiveEvents(self._log, self._events, max(self._counted, min(other._counted, self._events)))
+
+    @property
+    def rejected_below(self) -> float | None:
+        """An event with a rating below it is a rejection; None: no rating makes it one."""
+        return self._log.rejected_below
 
     @property
     def forgotten(self) -> ForgottenUsers:
@@ -162,22 +218,8 @@ class LiveEvents:
         stored = np.empty(0, dtype=np.int32) if user is None else interactions.history(user)
         refused = np.empty(0, dtype=np.int32) if rejecting is None else np.unique(rejected.history(rejecting))
         places = log.places.get(user_id, ())
-        if not places:
-            return CustomerEvents(stored, refused)
-        taken, left = [], dict.fromkeys(refused.tolist())
-        for place in places[: bisect_left(places, self._events)]:
-            event = log.events[place]
-            row = catalogue.last_row_of(event.item_id)
-            if row is None:
-                continue
-            if event.taken:
-                taken.append(row)
-                left.pop(row, None)
-            else:
-                left[row] = None
-        return CustomerEvents(
-            np.concatenate([stored, np.array(taken, dtype=np.int32)]), np.array(sorted(left), dtype=np.int32)
-        )
+        later = (log.events[place] for place in places[: bisect_left(places, self._events)])
+        return CustomerEvents(stored, refused).after(later, catalogue.last_row_of)
 
     def transitions(self, catalogue: Catalogue) -> Graphs | None:
         """Near and wide transitions of what was taken; None where no event after the bundle is counted.
@@ -197,13 +239,16 @@ class _Log:
     Attributes:
         parts: Parts of the bundle.
         deletions: Number of the last deletion of a customer that the bundle's histories follow.
+        rejected_below: An event with a rating below it is a rejection; None: no rating makes it one.
         forgotten: Deleted customers.
         events: The events.
         places: Indexes of the events of each customer, ascending.
     """
 
-    def __init__(self, parts: Parts, deletions: int, forgotten: ForgottenUsers | None = None) -> None:
-        self.parts = parts
+    def __init__(
+        self, parts: Parts, deletions: int, rejected_below: float | None, forgotten: ForgottenUsers | None = None
+    ) -> None:
+        self.parts, self.rejected_below = parts, rejected_below
         self.deletions, self.forgotten = deletions, forgotten or ForgottenUsers()
         self.events: list[LiveEvent] = []
         self.places: dict[str, list[int]] = {}

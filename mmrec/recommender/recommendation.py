@@ -29,7 +29,7 @@ from mmrec.recommender.candidate_filter import CandidateFilter, Tier
 from mmrec.recommender.candidates import Candidates, CandidateSearch, Search
 from mmrec.recommender.explain import explain_ranking, rule_shares
 from mmrec.recommender.explainer import Explainer, InWords, Wish
-from mmrec.recommender.live_events import Graphs, LiveEvents
+from mmrec.recommender.live_events import Graphs, LiveEvents, given_events
 from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.ranking_model import INSTRUCTED_CHANNELS, SENTENCE, WISH, RankingModel
 from mmrec.recommender.rerank import Arranged, Likeness, Quota, arrange, damping
@@ -232,6 +232,7 @@ class RecommendationPipeline:
         plain = RecommendRequest(
             asked.history,
             asked.user_id,
+            history_events=asked.history_events,
             allow=request.item_ids,
             include_seen=True,
             beam_width=asked.beam_width,
@@ -324,13 +325,13 @@ class RecommendationPipeline:
 
     def _history(self, request: RecommendRequest, live: LiveEvents) -> _History:
         catalogue = self._parts.catalogue
-        stored = live.of(request.user_id, catalogue)
-        rows = [catalogue.row_of(item_id) for item_id in request.history]
-        given = np.array([row for row in rows if row is not None], dtype=np.int32)
+        given = given_events(request.history, request.history_events, live.rejected_below)
+        known = live.of(request.user_id, catalogue).after(given, catalogue.row_of)
+        acted_on = (event.item_id for event in request.history_events)
         promoted = (item_id for promotion in request.promotions for item_id in promotion.item_ids)
-        mentioned = (*request.history, *request.allow, *request.deny, *promoted)
+        mentioned = (*request.history, *acted_on, *request.allow, *request.deny, *promoted)
         missing = list(dict.fromkeys(item_id for item_id in mentioned if catalogue.row_of(item_id) is None))
-        return _History(np.concatenate([stored.taken_T, given]), missing, np.setdiff1d(stored.rejected_R, given))
+        return _History(known.taken_T, missing, known.rejected_R)
 
     def _beam_width(self, customer: _Customer) -> int:
         return max(customer.request.beam_width or self._parts.beam_width, min(customer.places, MAX_BEAM_WIDTH))

@@ -1,10 +1,9 @@
 """Converts the dataclasses of `mmrec.contract` to protobuf messages and back, by field names.
 
 Unit of work: one message. A field has the same name in the dataclass and in the message, and its type determines the
-conversion; the tables below list the exceptions. A request's message may have fields that its dataclass lacks; they are
-not implemented, and setting one is refused. In a list whose entries have results of their own, an entry that cannot be
-read becomes a failure with its path: ``items[17].image``. Arbitrary bytes raise only `mmrec.errors`. Knows nothing of
-channels, servers or models.
+conversion; the tables below list the exceptions. A request has a field for every field of its message. In a list whose
+entries have results of their own, an entry that cannot be read becomes a failure with its path: ``items[17].image``.
+Arbitrary bytes raise only `mmrec.errors`. Knows nothing of channels, servers or models.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from mmrec.contract.replies import (
 )
 from mmrec.contract.requests import TagRequest
 from mmrec.contract.rules import Checked, Each, Ids, Rule, field_rules
-from mmrec.errors import FieldViolation, InvalidArgumentError, MmrecError, NotImplementedYetError, prefixed
+from mmrec.errors import FieldViolation, InvalidArgumentError, MmrecError, prefixed
 from mmrec.sdk.status import error_from_status, error_to_status
 from mmrec.v1 import common_pb2
 
@@ -95,7 +94,6 @@ def from_message(message: Message, kind: type[T]) -> T:
 
     Raises:
         InvalidArgumentError: a value breaks a rule.
-        NotImplementedYetError: a request has a field that is not implemented.
     """
     decode: Any = _decoder
     value: T = decode(kind, type(message))(message)
@@ -116,13 +114,6 @@ def parse(message_type: type[M], data: bytes) -> M:
             f"the {len(data):,} bytes received are not a {name}; send one made with the protos of mmrec.v1"
         ) from None
     return message
-
-
-def fields_not_built(kind: type[Any], message_type: type[Message]) -> tuple[str, ...]:
-    """Fields of a request's message that its dataclass lacks; setting one is refused."""
-    names = _NAMES.get(kind, {})
-    built = {names.get(field.name, field.name) for field in dataclasses.fields(kind)}
-    return tuple(field.name for field in message_type.DESCRIPTOR.fields if field.name not in built)
 
 
 # --- whole dataclasses ----------------------------------------------------------------------------------------------
@@ -164,6 +155,10 @@ def _fields(kind: Any, message_type: Any) -> tuple[_Field, ...]:
             continue
         default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory
         planned.append(_Field(field.name, path, described, _without_none(hints[field.name]), default, rule.rule))
+    lacking = {described.name for described in message_type.DESCRIPTOR.fields} - {field.path[0] for field in planned}
+    if lacking and issubclass(kind, Checked):  # what a client sets must not be ignored
+        name = message_type.DESCRIPTOR.full_name
+        raise TypeError(f"{kind.__name__} has no field for {', '.join(sorted(lacking))} of {name}")
     return tuple(planned)
 
 
@@ -207,7 +202,6 @@ def _decoder(kind: Any, message_type: Any) -> Callable[[Any], Any]:
         return lambda message: inner(getattr(message, name))
     strict = issubclass(kind, Checked)
     names = _NAMES.get(kind, {})
-    not_built = frozenset(fields_not_built(kind, message_type)) if strict else frozenset()
     plan = []
     for field in _fields(kind, message_type):
         optional = field.default is not dataclasses.MISSING and field.descriptor.has_presence and len(field.path) == 1
@@ -215,12 +209,6 @@ def _decoder(kind: Any, message_type: Any) -> Callable[[Any], Any]:
         plan.append((field.name, field.path, optional, bound, _from_wire(field, strict)))
 
     def decode(message: Any) -> Any:
-        if not_built:
-            for described, _ in message.ListFields():
-                if described.name in not_built:
-                    raise NotImplementedYetError(
-                        f"{described.name} is set, which this version does not implement; leave it unset"
-                    )
         values = {}
         for name, path, optional, bound, convert in plan:
             if optional and not message.HasField(path[0]):
@@ -356,13 +344,6 @@ def _message_from_wire(hint: Any, described: Any, strict: bool) -> Callable[[Any
     return _decoder(hint, _class(described))
 
 
-def _at(error: MmrecError, place: str) -> MmrecError:
-    """The error with the path of the field or entry in the message."""
-    if isinstance(error, NotImplementedYetError):
-        return NotImplementedYetError(f"{place}.{error.message}")
-    return prefixed(error, place)
-
-
 def _placed(convert: Callable[[Any], Any], place: str) -> Callable[[Any], Any]:
     """The conversion, with the path of the field added to its errors."""
 
@@ -370,7 +351,7 @@ def _placed(convert: Callable[[Any], Any], place: str) -> Callable[[Any], Any]:
         try:
             return convert(value)
         except MmrecError as err:
-            raise _at(err, place) from None
+            raise prefixed(err, place) from None
 
     return read
 
@@ -408,7 +389,7 @@ def _read_each(messages: Any, name: str, convert: Callable[[Any], Any], failure:
         try:
             entries.append(convert(message))
         except MmrecError as err:
-            error = _at(err, f"{name}[{i}]")
+            error = prefixed(err, f"{name}[{i}]")
             if failure is None:
                 raise error from None
             entries.append(ItemFailure(message.item_id, error) if failure is ItemFailure else error)

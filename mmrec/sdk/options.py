@@ -50,6 +50,9 @@ class RecommendOptions(TypedDict, total=False):
         expected_versions: Versions that the reply must be made with, others are an error; empty parts match any.
         validate_only: Whether to check the request only: the same errors, and otherwise a reply that is empty but for
             versions.
+        history_events: What the customer did after `history`, in the order of time, at most 1,000 events. Items that
+            were dismissed, returned or rated low are not recommended until they are taken again; impressions do not
+            count.
     """
 
     user_id: str
@@ -77,6 +80,7 @@ class RecommendOptions(TypedDict, total=False):
     attribute_weights: Mapping[str, float]
     expected_versions: Versions
     validate_only: bool
+    history_events: Iterable[HistoryEvent]
 
 
 class RankOptions(TypedDict, total=False):
@@ -113,6 +117,9 @@ class RankOptions(TypedDict, total=False):
         expected_versions: Versions that the reply must be made with, others are an error; empty parts match any.
         validate_only: Whether to check the request only: the same errors, and otherwise a reply that is empty but for
             versions.
+        history_events: What the customer did after `history`, in the order of time, at most 1,000 events. Items that
+            were dismissed, returned or rated low are not recommended until they are taken again; impressions do not
+            count.
     """
 
     user_id: str
@@ -137,6 +144,7 @@ class RankOptions(TypedDict, total=False):
     attribute_weights: Mapping[str, float]
     expected_versions: Versions
     validate_only: bool
+    history_events: Iterable[HistoryEvent]
 
 
 class ConverseOptions(TypedDict, total=False):
@@ -193,6 +201,9 @@ class ExplainOptions(TypedDict, total=False):
         expected_versions: Versions that the reply must be made with, others are an error; empty parts match any.
         validate_only: Whether to check the request only: the same errors, and otherwise a reply that is empty but for
             versions.
+        history_events: What the customer did after `history`, in the order of time, at most 1,000 events. Items that
+            were dismissed, returned or rated low are not recommended until they are taken again; impressions do not
+            count.
     """
 
     user_id: str
@@ -206,6 +217,7 @@ class ExplainOptions(TypedDict, total=False):
     attribute_weights: Mapping[str, float]
     expected_versions: Versions
     validate_only: bool
+    history_events: Iterable[HistoryEvent]
 
 
 class RatingOptions(TypedDict, total=False):

@@ -56,6 +56,7 @@ from mmrec.recommender.artefact import (
     HOLDS_DELETIONS,
     HOLDS_EVENTS,
     INSTRUCTED,
+    REJECTED_BELOW,
     Parts,
     write_parts,
 )
@@ -695,7 +696,12 @@ def _publish(writer: BundleWriter, job: _Job, made: _Made, key: dict[str, Any]) 
     )
     card = model_card(data, config, parts, evaluation, training, tokens, versions, ranking.trained.tasks)
     writer.write_text("MODEL_CARD.md", card)
-    parameters = {"config": asdict(config), "dataset": key["dataset"], "dataset_rows": asdict(data.summary)}
+    parameters = {
+        "config": asdict(config),
+        "dataset": key["dataset"],
+        "dataset_rows": asdict(data.summary),
+        REJECTED_BELOW: data.rejected_below,
+    }
     if job.run.holds_changes is not None:
         parameters[HOLDS_CHANGES] = job.run.holds_changes
     if job.run.holds_events is not None:

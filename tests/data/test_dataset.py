@@ -133,6 +133,7 @@ def test_returns_and_low_ratings_are_negative(folder: Folder) -> None:
         "ann": [0, 1],
         "bob": [2],
     }
+    assert data.rejected_below == 3.0
     # Bob took it again after he had sent it back.
     assert {user: data.rejected.history(u).tolist() for u, user in enumerate(data.rejected.user_ids)} == {
         "ann": [1, 2],

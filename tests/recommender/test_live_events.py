@@ -11,8 +11,8 @@ import mmrec
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.contract.events import UserEvent
 from mmrec.contract.items import ItemInput
-from mmrec.contract.requests import RecommendRequest
-from mmrec.recommender.live_events import LiveEvent, LiveEvents, live_events
+from mmrec.contract.requests import HistoryEvent, RecommendRequest
+from mmrec.recommender.live_events import LiveEvent, LiveEvents, given_events, live_events
 from mmrec.recommender.snapshot import Snapshot
 from tests.recommender.conftest import ITEM_IDS
 from tests.recommender.small_shop import CATALOGUE, ranking_model
@@ -107,6 +107,35 @@ def test_an_item_that_comes_later_is_in_the_history_when_it_has_come() -> None:
 )
 def test_what_an_event_says_depends_on_its_type(event_type: str, found: list[tuple[object, ...]]) -> None:
     assert live_events([(7, UserEvent("a", event_type, "u", session_id="visit"))]) == found
+
+
+def test_a_low_rating_is_a_rejection_where_ratings_say_so() -> None:
+    events = [(n, UserEvent("a", "view", "u", rating=rating)) for n, rating in enumerate((2.5, 3.0, None))]
+    assert [event.taken for event in live_events(events, 3.0)] == [False, True, True]
+    assert [event.taken for event in live_events(events)] == [True, True, True]
+
+
+def test_what_a_request_brings_is_ordered_by_time_after_its_history() -> None:
+    later = [
+        HistoryEvent("d"),
+        HistoryEvent("e", time=30.0),
+        HistoryEvent("f", "returned"),
+        HistoryEvent("g", "impression", time=40.0),
+        HistoryEvent("h", "view", time=20.0, rating=2.0),
+        HistoryEvent("a", "purchase", time=-5.0),
+        HistoryEvent("b", time=20.0),
+    ]
+    given = [(event.item_id, event.taken) for event in given_events(("c", "x"), later, 3.0)]
+    assert given == [
+        ("c", True),
+        ("x", True),
+        ("d", True),
+        ("a", True),
+        ("h", False),
+        ("b", True),
+        ("e", True),
+        ("f", False),
+    ]
 
 
 def test_events_of_an_anonymous_visit_follow_each_other_and_are_nobodys() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from mmrec.contract.items import Fallback, FilterMode
 from mmrec.contract.replies import Recommendations
-from mmrec.contract.requests import Promotion, RankRequest, RecommendRequest
+from mmrec.contract.requests import HistoryEvent, Promotion, RankRequest, RecommendRequest
 from mmrec.errors import InvalidArgumentError
 from mmrec.recommender.live_events import LiveEvent
 from mmrec.recommender.ranking_model import CHANNELS
@@ -192,6 +192,37 @@ def test_what_a_request_names_comes_after_the_stored_history() -> None:
     (found,) = ask(RecommendRequest(("a",), user_id="u", k=3), events=[LiveEvent("u", "b")])
     assert isinstance(found, Recommendations)
     assert (ids(found), scores(found)) == ("fcd", [8.0, 7.5, 7.0])
+
+
+def test_events_of_a_request_are_history_in_the_order_of_time() -> None:
+    timed = (HistoryEvent("b", "purchase", time=5.0), HistoryEvent("x", time=6.0), HistoryEvent("a", time=1.0))
+    found = recommended(RecommendRequest(k=4, history_events=timed, explain=True))
+    # As after ("a", "b"): the item before the last counts half.
+    assert (ids(found), scores(found), found.missing_ids) == ("fedc", [10.0, 6.5, 5.0, 4.5], ("x",))
+    assert [(part.history_item_id, part.share) for part in found.items[0].shares[0].history] == [("a", 2.0), ("b", 8.0)]
+    assert ids(recommended(RecommendRequest(("a",), k=4, history_events=(HistoryEvent("b"),)))) == "fedc"
+    assert ids(recommended(RankRequest(("c", "e", "b", "a"), RecommendRequest(history_events=timed)))) == "ecba"
+
+
+def test_what_a_request_says_was_rejected_is_left_out_until_it_is_taken_again() -> None:
+    def after(*events: HistoryEvent, user_id: str = "", **wishes: bool) -> str:
+        asked = RecommendRequest(("a",), user_id=user_id, k=3, history_events=events, **wishes)
+        (found,) = ask(asked, events=[LiveEvent("u", "b", taken=False)])
+        assert isinstance(found, Recommendations)
+        return ids(found)
+
+    gone = HistoryEvent("c", "dismiss")
+    assert after() == "bcd"
+    assert after(gone) == after(gone, include_seen=True) == "bde"
+    assert after(gone, HistoryEvent("c", "view", time=1.0), include_seen=True) == "bcd"
+    assert after(HistoryEvent("c", "impression")) == "bcd"
+    # What was recorded comes before.
+    assert after(gone, user_id="u") == "def"
+    assert after(HistoryEvent("b", "view"), user_id="u", include_seen=True) == "fed"
+    # A dismissal alone is no history.
+    (nobody,) = ask(RecommendRequest(k=2, history_events=(HistoryEvent("b", "dismiss"),)))
+    assert isinstance(nobody, Recommendations)
+    assert (ids(nobody), nobody.fallback) == ("ca", Fallback.POPULARITY)
 
 
 # --- short lists and filters ---

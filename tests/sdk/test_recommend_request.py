@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmrec.contract.items import FilterMode, Versions
-from mmrec.contract.requests import Promotion, RecommendRequest
+from mmrec.contract.requests import HistoryEvent, Promotion, RecommendRequest
 from mmrec.errors import InvalidArgumentError
 
 
@@ -66,6 +66,8 @@ def test_shares_may_take_all_places() -> None:
         ({"attribute_weights": {"": 1.0}}, "attribute_weights['']", "is empty; name what the number is for"),
         ({"attribute_weights": {7: 1.0}}, "attribute_weights[7]", "ids are strings"),
         ({"attribute_weights": {"margin": -1e5}}, "attribute_weights['margin']", "from -10,000 to 10,000"),
+        ({"history_events": ["a"]}, "history_events[0]", "is a str; pass mmrec.HistoryEvent values"),
+        ({"history_events": [HistoryEvent("a")] * 1001}, "history_events", "1,001 entries; at most 1,000"),
         ({"expected_versions": "m1"}, "expected_versions", "is a str; pass mmrec.Versions"),
         ({"expected_versions": Versions(model=7)}, "expected_versions.model", "ids are strings"),  # type: ignore[arg-type]
         ({"promotions": "abc"}, "promotions", "single string 'abc'"),

@@ -156,15 +156,6 @@ def test_pictures_that_cannot_be_read_fail_by_themselves_and_by_place(client: Cl
     assert error.message == "items[42]: the picture is no JPEG"
 
 
-def test_a_field_that_is_not_built_is_named(server: BackgroundServer) -> None:
-    message = recommendation_pb2.RecommendRequest(history_events=[recommendation_pb2.HistoryEvent()])
-    path = "/mmrec.v1.RecommendationService/Recommend"
-    failure, error = _raw(server.target, path, message.SerializeToString())
-    assert failure.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert isinstance(error, NotImplementedYetError)
-    assert error.message.startswith("history_events is set")
-
-
 def test_every_call_of_the_contract_is_built() -> None:
     assert [method.path for method in METHODS if method.path not in RPCS] == []
 

@@ -157,6 +157,19 @@ def test_the_recommender_rates_stored_and_new_customers(rated_bundle: Path, tmp_
 
 
 @pytest.mark.slow
+def test_what_a_customer_rates_low_is_not_recommended(rated_bundle: Path) -> None:
+    assert open_bundle(rated_bundle).manifest.parameters["rejected_below"] == 3.0
+    recommender = mmrec.Recommender.load(rated_bundle, device="cpu", encoders_when_used=True)
+    rated = [mmrec.HistoryEvent("p0001", rating=2.5), mmrec.HistoryEvent("p0002", rating=3.0)]
+    found = recommender.recommend(history_events=rated, include_seen=True, k=60)
+    assert (len(found.items), set(recommender.recommend(k=60).item_ids) - set(found.item_ids)) == (59, {"p0001"})
+    assert found.item_ids == recommender.recommend(["p0002"], deny=["p0001"], include_seen=True, k=60).item_ids
+    # As what is recorded.
+    recommender.record_events([mmrec.UserEvent(one.item_id, "view", "u", rating=one.rating) for one in rated])
+    assert recommender.recommend(user_id="u", include_seen=True, k=60).item_ids == found.item_ids
+
+
+@pytest.mark.slow
 def test_a_rating_model_of_another_bundle_is_refused(rated_bundle: Path, tmp_path: Path) -> None:
     shutil.copytree(rated_bundle, tmp_path / "bundle")
     path = open_bundle(tmp_path / "bundle").path(RATING_MODEL)
