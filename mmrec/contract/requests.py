@@ -108,10 +108,11 @@ class _SomeVersions:
     """`Versions` whose parts are text."""
 
     def check(self, value: Any, where: str) -> Versions:
-        versions: Any = Instance((Versions,), "mmrec.Versions").check(value, where)
+        versions = Instance((Versions,), "mmrec.Versions").check(value, where)
+        assert isinstance(versions, Versions)
         for part in fields(versions):
             Id().check(getattr(versions, part.name), f"{where}.{part.name}")
-        return value
+        return versions
 
 
 @dataclass(frozen=True, slots=True)

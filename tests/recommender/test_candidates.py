@@ -42,7 +42,9 @@ def test_where_every_eligible_item_is_a_candidate_the_list_is_that_of_all_scores
         history, k=k, filter=condition, popularity_damping=damping, promotions=(Promotion(("h",), boost=1.5),)
     )
     exact = recommended(asked, weights)
-    found = recommended(asked, weights, CandidateConfig(exact_up_to=0))
+    # The other channels are left out by the bundle, or by the request.
+    chosen = replace(asked, channel_weights=dict.fromkeys(EVERY_CHANNEL.keys() - weights.keys(), 0.0))
+    found = recommended(chosen, EVERY_CHANNEL, CandidateConfig(exact_up_to=0))
     assert found.item_ids == exact.item_ids
     # Only differences of scores mean something.
     best = exact.items[0].score - found.items[0].score if exact.items else 0.0

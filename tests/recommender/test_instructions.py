@@ -11,7 +11,7 @@ from mmrec.channels.blend import Blend
 from mmrec.contract.items import Fallback, Versions
 from mmrec.contract.replies import Recommendations
 from mmrec.contract.requests import RecommendRequest
-from mmrec.errors import FailedPreconditionError
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.language.value_reader import AboutModel, ColumnModel, ValueReader
 from mmrec.recommender.artefact import INSTRUCTED
@@ -87,6 +87,23 @@ def test_parts_of_a_score_with_a_sentence_add_up() -> None:
         for item in reply.items:
             assert sum(part.share for part in item.shares) == pytest.approx(item.score, rel=1e-5)
         assert {part.channel for part in reply.items[0].shares} <= {"item-head", "transitions", "instruction"}
+
+
+def test_weights_of_a_request_also_hold_with_a_sentence() -> None:
+    silent = replace(steered(WITH_HISTORY), channel_weights={"sentence": 0.0})
+    louder = replace(steered(WITH_HISTORY), channel_weights={"sentence": 0.5, "transitions": 2.0})
+    plain, (reply, mixed) = replies(WITH_HISTORY)[0], replies(silent, louder)
+    # Half of the scores without a sentence.
+    assert plain.item_ids == reply.item_ids == ("f", "e", "d", "c")
+    assert [item.score for item in reply.items] == [5.0, 3.25, 2.5, 2.25]
+    for item in mixed.items:
+        assert sum(part.share for part in item.shares) == pytest.approx(item.score, rel=1e-5)
+    pipeline, ranker = shop()
+    (refused,) = pipeline.recommend_many(
+        [replace(steered(WITHOUT), channel_weights={"sentence": 0.0})], LiveEvents.begin(ranker.parts)
+    )
+    assert isinstance(refused, InvalidArgumentError)
+    assert "every channel that ranks for this customer: sentence" in refused.message
 
 
 def test_items_that_have_what_a_sentence_means_rank_higher_and_the_explanation_says_so() -> None:

@@ -53,6 +53,8 @@ def test_whatever_a_request_wishes_it_gets_min_k_eligible_items_and_none_that_is
                     Promotion((), 'kind = "mug"', float(shares[1])),
                 ),
                 explain=bool(rng.random() < 0.3),
+                channel_weights={str(name): float(rng.choice([0.0, 0.5, 3.0])) for name in rng.choice(CHANNELS, 2)},
+                attribute_weights={"stock": float(rng.normal())} if rng.random() < 0.3 else {},
             )
         )
     replies = ask(*requests, weights=dict.fromkeys(CHANNELS, 1.0))
