@@ -23,6 +23,7 @@ from mmrec.contract.requests import (
     EmbedRequest,
     EmbedUserRequest,
     ExplainRequest,
+    ItemsRequest,
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
@@ -285,7 +286,7 @@ def test_a_snapshot_goes_on_answering_what_it_did(rewriting: Rewriting, kind: st
         "list-items": ListItemsRequest(page_size=1000),
         "semantic-ids": SemanticIdsRequest((REWRITTEN,)),
         "resolve": ResolveRequest(((0,), (1,)), 1000),
-        "items": (REWRITTEN,),
+        "items": ItemsRequest((REWRITTEN,)),
         "info": None,
     }
     before = QUESTIONS[kind](held, [requests[kind]])[0]

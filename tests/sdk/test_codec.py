@@ -687,8 +687,8 @@ def test_a_fallback_of_a_later_version_is_read_as_none() -> None:
 
 
 def test_a_request_without_a_field_of_its_message_is_a_mistake_of_ours() -> None:
-    with pytest.raises(TypeError, match="HistoryEvent has no field for attributes, description, image, title of mmrec"):
-        read(HistoryEvent, common_pb2.ItemInput(item_id="a"))
+    with pytest.raises(TypeError, match="DeleteUserRequest has no field for page_size, page_token of mmrec"):
+        read(DeleteUserRequest, recommendation_pb2.ListEventsRequest(user_id="u"))
 
 
 @pytest.mark.parametrize("path", sorted(RPCS))
