@@ -47,7 +47,12 @@ def conceal(error: BaseException) -> MmrecError:
 
 def _without_paths(error: MmrecError) -> MmrecError:
     message = error.message
-    if error.code not in _OF_THE_SERVER or (told := _PATH.sub("(see the log)", message)) == message:
+    # Refusals of a busy server are many, and most messages have no path.
+    if (
+        error.code not in _OF_THE_SERVER
+        or not ("/" in message or "\\" in message)
+        or (told := _PATH.sub("(see the log)", message)) == message
+    ):
         return error
     _MESSAGES.ended()
     if _MESSAGES.first(message):

@@ -8,6 +8,10 @@ duration of batches is measured per kind (`mmrec_serving.batch_costs`); so the t
 - Work that all of its callers have cancelled ends at its next step (see `mmrec.runtime.background`).
 - A job that would not be done before its deadline is refused when it comes. One whose deadline cannot be met any more
   when its turn comes is dropped without being run, and a cancelled one leaves the queue at once.
+- A burst of light jobs may wait for as long as their deadlines allow. Where some of them have waited at the end of
+  every batch for a while, waiting only makes all answers late: then no more is accepted than makes the next batch. That
+  is "controlled delay" for queues of servers (B. Maurer, "Fail at Scale", ACM Queue 13(8), 2015; after CoDel, RFC
+  8289), with the refusal before the wait instead of after it, since the duration of batches is known.
 - All parts of a heavy job use the state of its beginning (`steady`).
 
 No error leaves a caller waiting: a failed batch is tried again request by request, so that a bad request fails alone,
@@ -49,6 +53,12 @@ Work = Callable[[list[Any]], list[Any]]
 
 _MARGIN = 1.5
 """A job may wait as long as its deadline allows for that many times the expected wait."""
+_STANDING_S = 0.2
+"""Where light jobs waited whenever a batch ended, for so long, that is no burst: more comes than can be done."""
+_BATCHES_AHEAD = 1.25
+"""What may wait in such a queue, in batches: the next one, and some more, as durations are estimates."""
+_STANDING_SHARE = 1 / 40
+"""Share of the time until its deadline that a job may wait in such a queue, where that is longer."""
 _MOST_DEBT_S = 1.0
 """However long a heavy request took, light jobs get no more of the thread's time in return for it."""
 _SHORTEST_RETRY_S, _LONGEST_RETRY_S = 0.1, 10.0
@@ -74,7 +84,7 @@ class SchedulerLimits:
     weigh: Callable[[Any], int] = lambda request: 1
     light: int = 4
     heavy_share: float = 0.2
-    part_s: float = 0.1
+    part_s: float = 0.05
     patience_s: float = 30.0
     one_job: bool = False
 
@@ -185,6 +195,8 @@ class Scheduler:
         self._until = -math.inf
         self._worked = -math.inf
         self._owed_s = 0.0
+        self._standing_since = math.inf
+        """When the batch began since which light jobs have waited at every batch's beginning."""
         self._works: Mapping[str, Work] | None = None
         self._closing = False
         self._ended = False
@@ -237,17 +249,21 @@ class Scheduler:
 
     def _admit(self, job: _Job) -> None:
         with self._changed:
-            if self._ended:
-                why = f" ({self._fault.message})" if self._fault else ""
-                raise UnavailableError(f"the engine has stopped after a fault{why}; the server must be started again")
-            if self._closing:
-                raise UnavailableError("the server is stopping; try another one", retry_after_s=1.0)
-            if self._works is None:
-                raise UnavailableError("the server is still loading; try again", retry_after_s=1.0)
+            self._check_running()
             queue = self._light if job.units <= self._limits.light else self._heavy
             self._check_admission(job, queue)
             queue.add(job)
             self._changed.notify()
+
+    def check(self, kind: str, deadline: float | None = None) -> None:
+        """Raise what `submit` would raise for the lightest job of a kind, so that it need not be read first."""
+        try:
+            with self._changed:
+                self._check_running()
+                self._check_admission(_Job(kind, (), (), deadline, Future(), 1), self._light)
+        except MmrecError as err:
+            self._observer.refused(kind, err)
+            raise
 
     @property
     def waiting(self) -> int:
@@ -323,6 +339,8 @@ class Scheduler:
 
     def _next_queue(self) -> _Queue | None:
         light, heavy = self._light.first_kind(), self._heavy.first_kind()
+        # Beside a running batch the queue is often empty for a moment, however much comes.
+        self._standing_since = math.inf if light is None else min(self._standing_since, self._clock())
         if heavy is None:
             self._owed_s = min(self._owed_s, 0.0)  # Time that nobody wanted is not saved up.
             return self._light if light is not None else None
@@ -376,6 +394,15 @@ class Scheduler:
 
     # --- what is expected of the queue ------------------------------------------------------------------------
 
+    def _check_running(self) -> None:
+        if self._ended:
+            why = f" ({self._fault.message})" if self._fault else ""
+            raise UnavailableError(f"the engine has stopped after a fault{why}; the server must be started again")
+        if self._closing:
+            raise UnavailableError("the server is stopping; try another one", retry_after_s=1.0)
+        if self._works is None:
+            raise UnavailableError("the server is still loading; try again", retry_after_s=1.0)
+
     def _check_admission(self, job: _Job, queue: _Queue) -> None:
         now, limits = self._clock(), self._limits
         if job.deadline is not None and job.deadline <= now:
@@ -388,16 +415,28 @@ class Scheduler:
             raise ResourceExhaustedError(
                 f"{waiting} calls are waiting already, which is the limit; try again later", retry_after_s=_retry(wait)
             )
-        if job.deadline is not None:
-            allowed = (job.deadline - now - self._own_seconds(job)) / _MARGIN
-        else:
-            allowed = limits.patience_s if queue is self._light else math.inf
+        allowed, why = self._allowed_wait(job, queue, now)
         if wait > allowed:
             raise ResourceExhaustedError(
                 f"{waiting} calls are waiting already, and this one would wait for about {wait:.3f} s, but at most "
-                f"{allowed:.3f} s would let it meet its deadline; try again later",
+                f"{allowed:.3f} s {why}; try again later",
                 retry_after_s=_retry(wait - allowed),
             )
+
+    def _allowed_wait(self, job: _Job, queue: _Queue, now: float) -> tuple[float, str]:
+        """Longest expected wait with which a job is accepted, in seconds, and why it is not longer."""
+        if job.deadline is not None:
+            left = job.deadline - now
+            allowed, why = (left - self._own_seconds(job)) / _MARGIN, "would let it meet its deadline"
+        else:
+            left = allowed = self._limits.patience_s if queue is self._light else math.inf
+            why = "is waited for"
+        if queue is self._light and now - self._standing_since >= _STANDING_S:
+            batch_s = self._costs_of(job.kind).seconds(self._room(job.kind))
+            standing = max(_BATCHES_AHEAD * batch_s, _STANDING_SHARE * left)
+            if standing < allowed:
+                return standing, "is waited for while more calls come than can be answered"
+        return allowed, why
 
     def _expected_wait(self, job: _Job, queue: _Queue, now: float) -> float:
         """Seconds until the thread is free for a job that comes now."""

@@ -147,6 +147,10 @@ class _Workers:
         self._refuse = refuse
         self.parts, self.pictures = words.parts, pictures.ready
 
+    def check(self, kind: str, deadline: float | None) -> None:
+        """See `Scheduler.check`; `kind` is one of questions."""
+        self._questions.check(kind, deadline)
+
     def submit(
         self, kind: str, requests: Sequence[Any], deadline: float | None = None, on_stage: OnStage = no_stage
     ) -> Future[list[Any]]:

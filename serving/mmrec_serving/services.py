@@ -16,7 +16,16 @@ import grpc
 import grpc.aio
 
 from mmrec.errors import InvalidArgumentError, ResourceExhaustedError, UnavailableError
-from mmrec.sdk.rpcs import RPCS, SERVICES, Method, Rpc
+from mmrec.sdk.rpcs import (
+    EMBED_USER,
+    RECOMMEND,
+    RPCS,
+    SEARCH_ITEMS,
+    SERVICES,
+    SIMILAR_ITEMS,
+    Method,
+    Rpc,
+)
 from mmrec_serving.held_bytes import SMALL_BYTES, CallBytes, HeldBytes
 from mmrec_serving.interceptors import handler_like
 from mmrec_serving.scheduler import Submitter
@@ -27,10 +36,15 @@ _ARRIVING_S = 0.25
 """A request that takes longer than this to arrive is taken for a large one."""
 _ARRIVING = 16
 """Most requests that take longer to arrive, at the same time."""
+_LIGHT = frozenset(rpc.path for rpc in (RECOMMEND, SIMILAR_ITEMS, SEARCH_ITEMS, EMBED_USER))
+"""Calls of one request, most of them light: a busy server refuses them before it reads them, which costs it least."""
 
 
 class Workers(Submitter, Protocol):
     """Accepts jobs, and words replies."""
+
+    def check(self, kind: str, deadline: float | None) -> None:
+        """See `mmrec_serving.scheduler.Scheduler.check`."""
 
     def parts(self, reply: Any, deadline: float | None) -> AsyncGenerator[Any, None]:
         """See `mmrec_serving.wording.WordingWorker.parts`."""
@@ -104,6 +118,8 @@ def _handler(
     async def built(_: Any, context: Any) -> bytes:
         began = time.monotonic()
         check_running()
+        if rpc.path in _LIGHT:
+            workers.check(rpc.kind, _deadline(context))
         own = held.call()
         # When the reply was read, or the client has gone.
         context.add_done_callback(lambda _: own.close())
@@ -131,6 +147,12 @@ def _handler(
     return handler_like(behaviour, True, method.server_streaming)
 
 
+def _deadline(context: Any) -> float | None:
+    """By the clock of the scheduler; None: never."""
+    remaining = context.time_remaining()
+    return None if remaining is None else time.monotonic() + remaining
+
+
 async def _answers(
     rpc: Rpc[Any, Any], message: list[bytes], context: Any, workers: Workers, own: CallBytes
 ) -> AsyncGenerator[bytes, None]:
@@ -140,8 +162,7 @@ async def _answers(
     """
     call, began = current_call(), time.monotonic()
     own.take(message[0])
-    remaining = context.time_remaining()
-    deadline = None if remaining is None else began + remaining
+    deadline = _deadline(context)
     large = len(message[0]) > SMALL_BYTES
     # In a thread, large requests do not block other calls.
     request = await asyncio.to_thread(rpc.decode_request, message.pop()) if large else rpc.decode_request(message.pop())

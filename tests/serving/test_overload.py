@@ -20,7 +20,7 @@ from mmrec.contract.requests import ItemsRequest, RecommendRequest, SearchReques
 from mmrec.errors import DeadlineExceededError, MmrecError, ResourceExhaustedError
 from mmrec.sdk.aio import AsyncClient
 from mmrec.sdk.client import Client
-from mmrec.sdk.rpcs import GET_ITEMS, SEARCH_ITEMS
+from mmrec.sdk.rpcs import GET_ITEMS, RECOMMEND, SEARCH_ITEMS
 from mmrec_serving import BackgroundServer, ServerConfig
 from tests.fake_engine import FakeEngine
 
@@ -174,6 +174,35 @@ def test_a_call_without_a_token_is_refused_before_its_request_is_read(engine: Sl
             channel.stream_unary(SEARCH_ITEMS.path)(endless(), timeout=WAIT_S)
         over.set()
     assert failed.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_busy_server_refuses_a_recommendation_before_its_request_is_read(engine: SlowEngine) -> None:
+    over = threading.Event()
+
+    def endless() -> Iterator[bytes]:
+        over.wait(WAIT_S)
+        yield from ()
+
+    with (
+        BackgroundServer(lambda: engine, ServerConfig(port=0, max_queue=1)) as server,
+        Client(server.target) as client,
+        ThreadPoolExecutor(1) as pool,
+        _channel(server.target) as channel,
+    ):
+        busy = pool.submit(client.search, "trap: wait", timeout=60)
+        assert engine.entered.wait(WAIT_S)
+        both = [channel.unary_unary(INFO).future(b"", timeout=60) for _ in range(2)]
+        while not any(call.done() for call in both):  # the queue is full
+            time.sleep(0.01)
+        with pytest.raises(grpc.RpcError) as failed:
+            channel.stream_unary(RECOMMEND.path)(endless(), timeout=WAIT_S)
+        over.set()
+        engine.release.set()
+        (waiting,) = (call for call in both if call.code() is grpc.StatusCode.OK)
+        assert waiting.result(WAIT_S) is not None
+        busy.result(WAIT_S)
+    assert failed.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "1 calls are waiting already" in failed.value.details()
 
 
 def test_a_call_that_ends_without_a_request_is_told(engine: SlowEngine) -> None:

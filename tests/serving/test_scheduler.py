@@ -331,6 +331,85 @@ def test_a_job_that_would_wait_longer_than_its_deadline_allows_is_refused_at_onc
     assert [future.result(WAIT_S) for future in accepted] == [[1]] * 132
 
 
+def _accepted(scheduler: Scheduler, clock: Clock, seconds: float) -> list[Future[list[Any]]]:
+    """Jobs with that deadline, until one is refused."""
+    accepted: list[Future[list[Any]]] = []
+    while True:
+        try:
+            accepted.append(scheduler.submit("a", [1], deadline=clock.now + seconds))
+        except ResourceExhaustedError:
+            return accepted
+
+
+def test_where_jobs_wait_whenever_a_batch_ends_no_more_is_accepted_than_the_next_one(make: Make) -> None:
+    clock = Clock()
+    work, other = Timed(clock, unit_s=0.1), Timed(clock, unit_s=0.1)
+    scheduler = make({"a": work, "b": other}, clock=clock, max_batch=10, part_s=2.0)
+    for count in (1, 2):
+        scheduler.submit("a", [1] * count).result(WAIT_S)
+    _held(scheduler, work.hold)
+    futures = [scheduler.submit("a", [1]) for _ in range(10)]
+    held = scheduler.submit("b", ["stop"])
+    # A burst may wait as long as its deadlines allow: (4 - 0.1) / 1.5 s, of which 1.1 s are taken.
+    futures += _accepted(scheduler, clock, 4.0)
+    assert len(futures) == 10 + 16
+    work.hold.open.set()
+    assert other.hold.reached.wait(WAIT_S)
+    # Since the first of them came, 1.1 s have passed, and 1.6 s of work wait: a batch is 1 s.
+    with pytest.raises(ResourceExhaustedError, match=r"about 1\.600 s, but at most 1\.250 s is waited for while more"):
+        scheduler.submit("a", [1], deadline=clock.now + 4.0)
+    with pytest.raises(ResourceExhaustedError, match=r"at most 1\.250 s is waited for while more calls come than can"):
+        scheduler.check("a", clock.now + 4.0)
+    # A fortieth of the time that is left is 2.05 s.
+    more = _accepted(scheduler, clock, 82.0)
+    assert len(more) == 5
+    other.hold.open.set()
+    assert held.result(WAIT_S) == ["stop"]
+    assert [future.result(WAIT_S) for future in futures + more] == [[1]] * 31
+    # When nothing has waited, the next burst is one.
+    work.hold = Gate()
+    _held(scheduler, work.hold)
+    assert len(_accepted(scheduler, clock, 4.0)) == 26
+    work.hold.open.set()
+
+
+def test_jobs_that_come_while_heavy_ones_are_done_are_a_burst(make: Make) -> None:
+    clock = Clock()
+    work = Timed(clock, unit_s=0.1)
+    scheduler = make({"a": work}, clock=clock, max_batch=10, part_s=2.0, weigh=_weight)
+    heavy = [scheduler.submit("a", [8]) for _ in range(4)]
+    for future in heavy:
+        assert future.result(WAIT_S) == [8]
+    scheduler.submit("a", ["stop", *[1] * 9])
+    assert work.hold.reached.wait(WAIT_S)
+    assert len(_accepted(scheduler, clock, 4.0)) > 15
+    work.hold.open.set()
+
+
+def test_a_call_is_checked_before_it_is_read(make: Make) -> None:
+    gate, loaded = Gate(), threading.Event()
+
+    def prepare() -> Any:
+        assert loaded.wait(WAIT_S)
+        return {"a": gate}
+
+    scheduler = make(prepare, max_queue=1)
+    with pytest.raises(UnavailableError, match="still loading"):
+        scheduler.check("a")
+    loaded.set()
+    scheduler.ready.result(WAIT_S)
+    _held(scheduler, gate)
+    for _ in range(3):
+        scheduler.check("a", 101.0)
+    with pytest.raises(DeadlineExceededError, match="before the work was started"):
+        scheduler.check("a", 99.0)
+    waiting = scheduler.submit("a", [1])
+    with pytest.raises(ResourceExhaustedError, match="1 calls are waiting already"):
+        scheduler.check("a")
+    gate.open.set()
+    assert waiting.result(WAIT_S) == ["1!"]
+
+
 def test_a_job_without_a_deadline_waits_for_half_a_minute_at_most(make: Make) -> None:
     clock = Clock()
     work = Timed(clock, unit_s=10.0)
@@ -364,7 +443,7 @@ def test_work_that_cannot_be_done_in_time_any_more_is_not_begun(make: Make) -> N
 def test_heavy_jobs_beside_light_ones_that_never_end_get_their_share(make: Make) -> None:
     clock = Clock()
     work = Timed(clock, unit_s=0.01)
-    scheduler = make({"light": work, "heavy": work}, clock=clock, max_batch=10, weigh=_weight)
+    scheduler = make({"light": work, "heavy": work}, clock=clock, max_batch=10, part_s=0.1, weigh=_weight)
     _held(scheduler, work.hold, "light")
     heavy = scheduler.submit("heavy", [5] * 8)
 
