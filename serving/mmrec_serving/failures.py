@@ -39,7 +39,7 @@ def conceal(error: BaseException) -> MmrecError:
     place = _place(error)
     _TRACEBACKS.ended()
     if _TRACEBACKS.first(place):
-        _log.error("internal error %s", error_id, exc_info=error)
+        _log.error("internal error %s\n%s", error_id, _traceback(error))
     else:
         _log.error("internal error %s: %s again", error_id, place)
     return InternalError(f"internal error {error_id}", error_id=error_id)
@@ -60,6 +60,15 @@ def _without_paths(error: MmrecError) -> MmrecError:
     alike = copy.copy(error)
     alike.message, alike.args = told, (told,)
     return alike
+
+
+_QUOTED = re.compile(r"""(?P<quote>["']).*?(?P=quote)""", re.DOTALL)
+
+
+def _traceback(error: BaseException) -> str:
+    """The traceback without values that messages quote: they may be of a customer."""
+    pieces = traceback.format_exception(error)
+    return "".join(piece if piece.startswith("  File ") else _QUOTED.sub("'...'", piece) for piece in pieces).rstrip()
 
 
 def _place(error: BaseException) -> str:

@@ -65,6 +65,22 @@ def test_what_the_client_sent_and_what_is_no_path_are_told() -> None:
         assert conceal(error) is error
 
 
+def test_values_that_messages_quote_are_not_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    customer, words = "-".join(["user", "17"]), " ".join(["a", "ring", "for", "Ann"])
+    try:
+        try:
+            raise KeyError(customer)
+        except KeyError as err:
+            raise ValueError(f"no column of {words!r} in 3 of 5\nrows of {customer!r}") from err
+    except ValueError as err:
+        conceal(err)
+    assert "KeyError: '...'\n" in caplog.text
+    assert "ValueError: no column of '...' in 3 of 5\nrows of '...'\n" in caplog.text
+    assert "raise KeyError(customer)" in caplog.text
+    assert "user-17" not in caplog.text
+    assert "Ann" not in caplog.text
+
+
 def test_a_fault_that_comes_again_and_again_has_its_traceback_in_the_log_a_few_times(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
