@@ -7,8 +7,9 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -16,8 +17,19 @@ from mmrec.cli.engines import recommender_loader
 from mmrec.cli.options import Compute, Writing
 from mmrec.cli.output import Output
 from mmrec.errors import InvalidArgumentError, NotFoundError
+from mmrec.runtime.limits import check_choice
 
 _SWITCH_INTERVAL_S = 0.0005
+_log = logging.getLogger(__name__)
+
+
+class _Say(NamedTuple):
+    """Tells the operator something; as lines of the log where these are JSON."""
+
+    note: Callable[[str], None]
+    warn: Callable[[str], None]
+
+
 _LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 
@@ -124,6 +136,9 @@ def serve(
             help="Calls that get a line in the log; of equal failures only the first ones, then their number.",
         ),
     ] = "errors",
+    log_format: Annotated[
+        str, typer.Option("--log-format", metavar="text|json", help="Lines of the log, on stderr.")
+    ] = "text",
     wording_queue: Annotated[
         int,
         typer.Option("--wording-queue", metavar="N", help="Replies that may wait for the language model."),
@@ -159,6 +174,7 @@ def serve(
     # Until the server can switch to another version of the bundle, a SIGHUP asks for nothing and must not end it.
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    say = _start_log(log_format, output)
     # Flags are checked before anything heavy is imported.
     from mmrec_serving.config import ServerConfig
 
@@ -170,13 +186,12 @@ def serve(
                 field="host",
             )
         if (token_file or keys) and not tls_cert:
-            output.note(
-                f"warning: callers of {host} send their keys unencrypted, unless a proxy adds TLS: pass --tls-cert and "
-                "--tls-key"
+            say.warn(
+                f"callers of {host} send their keys unencrypted, unless a proxy adds TLS: pass --tls-cert and --tls-key"
             )
     metrics_host, metrics_port = _metrics_address(metrics)
     if metrics and metrics_host not in _LOOPBACK:
-        output.note(f"warning: metrics on {metrics_host} can be read from other machines, by everybody")
+        say.warn(f"metrics on {metrics_host} can be read from other machines, by everybody")
     config = ServerConfig(
         host=host,
         port=port,
@@ -185,7 +200,7 @@ def serve(
         wording_queue=wording_queue,
         max_bytes=max_bytes,
         max_pixels=max_pixels,
-        token=_read_token(token_file, output) if token_file else None,
+        token=_read_token(token_file, say) if token_file else None,
         keys=Path(keys) if keys else None,
         tls_cert=Path(tls_cert) if tls_cert else None,
         tls_key=Path(tls_key) if tls_key else None,
@@ -210,9 +225,7 @@ def serve(
 
     load = recommender_loader(bundle, compute, writing)
 
-    # --quiet keeps warnings and errors: the log must contain the ids of internal errors.
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("mmrec_serving").setLevel(logging.WARNING if output.quiet else logging.INFO)
+    logging.getLogger("mmrec_serving").setLevel(_level(output))
 
     def say_ready(address: str) -> None:
         typer.echo(json.dumps({"address": address, "status": "SERVING"}) if output.json else address)
@@ -222,10 +235,31 @@ def serve(
     run_server(
         load,
         config,
-        on_listening=lambda address: output.note(f"listening on {address}, loading {bundle}"),
+        on_listening=lambda address: say.note(f"listening on {address}, loading {bundle}"),
         on_ready=say_ready,
     )
-    output.note("stopped")
+    say.note("stopped")
+
+
+def _level(output: Output) -> int:
+    # --quiet keeps warnings and errors: the log must contain the ids of internal errors.
+    return logging.WARNING if output.quiet else logging.INFO
+
+
+def _start_log(log_format: str, output: Output) -> _Say:
+    check_choice("log_format", log_format, ("text", "json"))
+    handler = logging.StreamHandler()
+    if log_format == "json":
+        from mmrec_serving.telemetry.json_lines import JsonLines
+
+        handler.setFormatter(JsonLines())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    _log.setLevel(_level(output))
+    if log_format == "json":
+        return _Say(_log.info, _log.warning)
+    return _Say(output.note, lambda text: output.note(f"warning: {text}"))
 
 
 def _metrics_address(text: str) -> tuple[str, int | None]:
@@ -240,7 +274,7 @@ def _metrics_address(text: str) -> tuple[str, int | None]:
     return host or _LOOPBACK[0], int(port)
 
 
-def _read_token(path: str, output: Output) -> str:
+def _read_token(path: str, say: _Say) -> str:
     try:
         token = Path(path).read_text(encoding="utf-8").strip()
         mode = Path(path).stat().st_mode & 0o777
@@ -251,5 +285,5 @@ def _read_token(path: str, output: Output) -> str:
     if not token:
         raise InvalidArgumentError(f"the token file {path!r} is empty; write the token into it", field="token_file")
     if os.name == "posix" and mode & 0o077:
-        output.note(f"warning: others may use the token file {path!r} (mode {mode:o}); run: chmod 600 {path}")
+        say.warn(f"others may use the token file {path!r} (mode {mode:o}); run: chmod 600 {path}")
     return token

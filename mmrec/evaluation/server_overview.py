@@ -70,7 +70,8 @@ def read_metrics(address: str) -> Reading:
     now = time.time()
     values: dict[str, dict[Labels, float]] = {}
     try:
-        with urlopen(f"http://{address}/metrics", timeout=_TIMEOUT_S) as reply:  # nosec B310: http alone
+        # No other scheme than http, and no file.
+        with urlopen(f"http://{address}/metrics", timeout=_TIMEOUT_S) as reply:  # nosec B310
             text = reply.read().decode()
         for family in text_string_to_metric_families(text):
             for sample in family.samples:

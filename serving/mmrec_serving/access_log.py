@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from mmrec.sdk.rpcs import METHODS
@@ -44,18 +44,29 @@ class AccessLog:
         self._failures: Bursts[tuple[str, str]] = Bursts(clock)
         self._waiting = False
 
-    def note(self, method: str, code: str, seconds: float, request_id: str, key: str = "") -> None:
-        """A call has ended, with this status after so many seconds; `key` is the name of its API key."""
+    def note(self, method: str, code: str, seconds: float, request_id: str, key: str = "", error_id: str = "") -> None:
+        """A call has ended.
+
+        Args:
+            method: Its full name.
+            code: Its status.
+            seconds: How long it took.
+            request_id: Its id.
+            key: Name of its API key; empty: none.
+            error_id: Under which the log has more about its failure; empty: none.
+        """
         if self._logged == _NONE:
             return
+        call = {"method": method[:200], "code": code, "ms": round(1000 * seconds, 1), "request_id": request_id}
+        call |= {name: word for name, word in (("key", key), ("error_id", error_id)) if word}
         if code == "OK":
             if self._logged == _ALL:
-                self._write(logging.INFO, method, code, seconds, request_id, key)
+                self._write(logging.INFO, call)
             return
         self._sum_up()
         # Clients may send any number of unknown method names.
         if self._failures.first((method if method in _KNOWN else "an unknown method", code)):
-            self._write(_level(code), method, code, seconds, request_id, key)
+            self._write(_level(code), call)
         elif not self._waiting:
             self._waiting = True
             self._later(INTERVAL_S, self._when_over)
@@ -70,12 +81,16 @@ class AccessLog:
 
     def _sum_up(self, *, now: bool = False) -> None:
         for (method, code), more in self._failures.ended(now=now).items():
-            _log.log(_level(code), "%s %s %d more within %.0f s", method, code, more, INTERVAL_S)
+            fields = {"method": method, "code": code, "more": more}
+            message = "%s %s %d more within %.0f s"
+            _log.log(_level(code), message, method, code, more, INTERVAL_S, extra={"fields": fields})
 
-    def _write(self, level: int, method: str, code: str, seconds: float, request_id: str, key: str) -> None:
-        named = f" key={key}" if key else ""
-        # An unknown method name may be long.
-        _log.log(level, "%.200s %s %.1f ms id=%s%s", method, code, 1000 * seconds, request_id, named)
+    def _write(self, level: int, call: Mapping[str, object]) -> None:
+        message = "%(method)s %(code)s %(ms).1f ms id=%(request_id)s"
+        for name, short in (("key", "key"), ("error_id", "error")):
+            if name in call:
+                message += f" {short}=%({name})s"
+        _log.log(level, message, call, extra={"fields": call})
 
 
 def _level(code: str) -> int:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 
-from mmrec.errors import MmrecError, NotImplementedYetError, UnavailableError
+from mmrec.errors import InternalError, MmrecError, NotImplementedYetError, UnavailableError
 from mmrec.sdk.status import DETAILS_KEY, error_to_trailer
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.admission import Admission
@@ -82,7 +82,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
 
         async def guarded(request: Any, context: Any) -> Any:
             started = time.perf_counter()
-            code, key = "OK", ""
+            code, key, error_id = "OK", "", ""
             task = asyncio.current_task()
             assert task is not None  # a coroutine runs in one
             self._running.add(task)
@@ -105,7 +105,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
                 raise
             except Exception as err:
                 error = conceal(err)
-                code = error.code
+                code, error_id = error.code, error.error_id if isinstance(error, InternalError) else ""
                 await _abort(context, error, request_id)
             finally:
                 self._running.discard(task)
@@ -113,7 +113,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
                     self._none.set()
                 call.ended(code)
                 seconds = time.perf_counter() - started
-                self._access.note(details.method, code, seconds, request_id, key)
+                self._access.note(details.method, code, seconds, request_id, key, error_id)
 
         return handler_like(guarded, handler.request_streaming, handler.response_streaming)
 

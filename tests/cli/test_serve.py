@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from pathlib import Path
 
 import pytest
 
+import mmrec
 from mmrec.cli.options import Compute, Writing
 from mmrec.cli.output import Output
 from mmrec.cli.serve import serve
 from mmrec.errors import InvalidArgumentError, NotFoundError
-from tests.commands import run
+from tests.commands import run, start
 
 
 def test_a_bundle_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -107,3 +110,31 @@ def test_a_server_does_not_listen_with_a_file_of_keys_that_it_cannot_use(tmp_pat
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: '{file}' is not TOML: ")
     assert done.stdout == ""
+
+
+def test_another_format_of_the_log_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match="log_format is 'xml'; it must be one of text, json"):
+        serve(str(tmp_path), log_format="xml", compute=Compute(), writing=Writing(), output=Output())
+
+
+@pytest.mark.slow
+def test_every_line_of_a_json_log_is_json(demo_bundle: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    token = tmp_path / "token"
+    token.write_text("secret", encoding="utf-8")
+    token.chmod(0o644)
+    options = ("--port", "0", "--log-format", "json", "--access-log", "all", "--token-file", token)
+    with start("serve", demo_bundle, *options, stderr=log) as server:
+        address = server.stdout.readline().strip()
+        with mmrec.Client(address, token="secret", timeout=60) as client:
+            client.info()
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(60) == 0
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert [line["message"] for line in lines if line["logger"] == "mmrec.cli.serve"] == [
+        f"others may use the token file '{token}' (mode 644); run: chmod 600 {token}",
+        f"listening on {address}, loading {demo_bundle}",
+        "stopped",
+    ]
+    (call,) = [line for line in lines if line["logger"] == "mmrec_serving.access"]
+    assert (call["method"], call["code"]) == ("/mmrec.v1.SystemService/GetServiceInfo", "OK")

@@ -53,12 +53,14 @@ class Call:
 
     Args:
         records: Are told of its stages and its end.
+        request_id: Its id.
     """
 
-    __slots__ = ("_records",)
+    __slots__ = ("_records", "request_id")
 
-    def __init__(self, records: Sequence[CallRecord]) -> None:
+    def __init__(self, records: Sequence[CallRecord], request_id: str = "") -> None:
         self._records = records
+        self.request_id = request_id
 
     def stage(self, name: str, began: float, ended: float | None = None, batch: int = 0) -> None:
         """See `CallRecord.stage`; without `ended` the stage ends now."""
@@ -85,9 +87,7 @@ def current_call() -> Call:
 
 def begin_call(watches: Sequence[CallWatch], method: str, request_id: str, metadata: Metadata | None) -> Call:
     """Begin a call, which this task runs for from now on to its end."""
-    if not watches:
-        return NO_CALL
-    words = {key: value for key, value in metadata or () if isinstance(value, str)}
-    call = Call(tuple(watch.began(method, request_id, words) for watch in watches))
+    words = {key: value for key, value in metadata or () if isinstance(value, str)} if watches else {}
+    call = Call(tuple(watch.began(method, request_id, words) for watch in watches), request_id)
     _current.set(call)
     return call
