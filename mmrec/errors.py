@@ -10,7 +10,7 @@
     │   ├── ModelNotAvailableError                              weights can be neither found nor fetched
     │   └── DeviceNotAvailableError                             the asked-for accelerator is not here
     ├── BundleError               DATA_LOSS            exit 4   a bundle is damaged, mixed or half-written
-    ├── NotImplementedYetError    UNIMPLEMENTED        exit 2   the contract has it, this version does not
+    ├── NotImplementedYetError    UNIMPLEMENTED        exit 2   no call of this version's contract
     ├── UnauthenticatedError      UNAUTHENTICATED      exit 5
     ├── PermissionDeniedError     PERMISSION_DENIED    exit 5
     ├── ResourceExhaustedError    RESOURCE_EXHAUSTED   exit 5   the queue or a cap is full; try again later
@@ -132,7 +132,7 @@ class BundleError(MmrecError):
 
 
 class NotImplementedYetError(MmrecError):
-    """The contract has this call or field, and this version does not do it."""
+    """The contract of this version does not have this call."""
 
     code = "UNIMPLEMENTED"
     reason = "UNIMPLEMENTED"

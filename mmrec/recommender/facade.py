@@ -92,7 +92,10 @@ class Recommender(SnapshotAnswers, EngineMethods):
         )
         # Everything of one bundle is in one snapshot, so it is replaced in one step. Each request reads `_now` once.
         parameters = bundle.manifest.parameters
-        live = LiveEvents.begin(ranker.parts, int(parameters.get(HOLDS_DELETIONS, 0)), parameters.get(REJECTED_BELOW))
+        below = parameters.get(REJECTED_BELOW)
+        live = LiveEvents.begin(
+            ranker.parts, int(parameters.get(HOLDS_DELETIONS, 0)), None if below is None else float(below)
+        )
         self._now = make_snapshot(ranker, vectors, live, bundle.manifest.versions, bundle, Reused())
         self._device, self._dtype = device, dtype
         self._language_model = language_model

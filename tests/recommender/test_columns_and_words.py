@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmrec import Recommender
+from mmrec import Client, Recommender
 from mmrec.bundle import BundleWriter
 from mmrec.contract.items import ItemInput
 from mmrec.errors import InvalidArgumentError
 from mmrec.training import fit_dataset
+from mmrec_serving import BackgroundServer, ServerConfig
 from tests.conftest import tiny_fit
 
 pytestmark = pytest.mark.slow
@@ -104,6 +105,25 @@ def test_a_price_is_changed_of_an_item_that_has_no_words(bundle: Path, demo_data
     recommender.upsert_items([ItemInput("bare", image=picture, attributes={"price": "3,00 €"})])
     recommender.upsert_items([ItemInput("bare", attributes={"price": "0,10 €"})], fields=["attributes.price"])
     assert found(recommender, "price < 0.2") == ["bare"]
+
+
+def test_prices_weigh_in_a_recommendation_by_every_way_of_asking(bundle: Path) -> None:
+    recommender = Recommender.load(bundle, device="cpu")
+    with BackgroundServer(lambda: recommender, ServerConfig(port=0)) as server, Client(server.target) as client:
+        for way in (recommender, client):
+            asked = {"k": 2, "attribute_weights": {"price": 1000.0}}
+            assert way.recommend(["p0005"], **asked).item_ids == ("p0060", "p0059")
+            assert way.rank(["p0007", "p0009", "p0008"], **asked).item_ids == ("p0009", "p0008", "p0007")
+            cheap = way.recommend(["p0005"], k=2, attribute_weights={"price": -1000.0}, explain=True)
+            assert cheap.item_ids == ("p0001", "p0002")
+            for item in cheap.items:
+                (part,) = [share.share for share in item.shares if share.channel == "attribute:price"]
+                assert part > 1000
+                assert sum(share.share for share in item.shares) == pytest.approx(item.score, rel=1e-4)
+            with pytest.raises(InvalidArgumentError, match="column 'size' holds text; it must hold"):
+                way.recommend(["p0005"], attribute_weights={"size": 1.0})
+    recommender.upsert_items([ItemInput("gold", "A mug", attributes={"price": "999,00 €"})])
+    assert recommender.recommend(["p0005"], **asked).item_ids == ("gold", "p0060")
 
 
 def _folded(recommender: Recommender, folder: Path) -> Recommender:
