@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import typer
@@ -14,7 +14,7 @@ from mmrec.cli.option_groups import Flag
 from mmrec.cli.output import Output
 from mmrec.contract.items import Fallback
 from mmrec.contract.replies import Recommendations
-from mmrec.contract.requests import Promotion, RecommendRequest
+from mmrec.contract.requests import HistoryEvent, Promotion, RecommendRequest
 from mmrec.errors import InvalidArgumentError
 
 IDS_RULE = """Commas separate ids; an id that holds a comma goes in double quotes: '"a,b",c'. May be repeated."""
@@ -43,10 +43,36 @@ def _promotions(values: Sequence[str]) -> tuple[Promotion, ...]:
     return tuple(promotions)
 
 
-NO_FLAG = ("beam_width", "history_events", "item_fields", "expected_versions", "validate_only")
+NO_FLAG = ("beam_width", "item_fields", "expected_versions")
 """Fields of a `RecommendRequest` that are for programs."""
+
+
+def _events(values: Sequence[str]) -> tuple[HistoryEvent, ...]:
+    """Each use of --event: what is after the last = is the rating where it is a number, and else the type."""
+    events = []
+    for value in values:
+        item_id, _, said = value.rpartition("=")
+        if not item_id or not said:
+            raise InvalidArgumentError(
+                f"--event is {value!r:.200}; write ID=TYPE or ID=RATING, as in 50=dismiss or 50=4.5",
+                field="history_events",
+            )
+        try:
+            events.append(HistoryEvent(item_id, rating=float(said)))
+        except ValueError:
+            events.append(HistoryEvent(item_id, said))
+    return tuple(events)
+
+
 CUSTOMER_FLAGS = {
     "user_id": Flag("--user", "ID"),
+    "history_events": Flag(
+        "--event",
+        "ID=TYPE",
+        "What the customer did after --history, oldest first: an item with the type of event, such as dismiss, or with "
+        "a rating. May be repeated.",
+        lambda values: _events(values or ()),
+    ),
     "channel_weights": Flag("--channel-weight"),
     "attribute_weights": Flag("--attribute-weight"),
     "exploration_max_age_days": Flag("--exploration-max-age", "DAYS"),
@@ -67,13 +93,13 @@ CUSTOMER_FLAGS = {
 """How fields of a `RecommendRequest` are given."""
 
 
-def read_history(history: list[str] | None, user_id: str) -> list[str]:
+def read_history(history: list[str] | None, user_id: str, events: Iterable[HistoryEvent] = ()) -> list[str]:
     """The ids of --history.
 
     Raises:
         InvalidArgumentError: the customer is not named at all, or the ids cannot be read.
     """
-    if history is None and not user_id:
+    if history is None and not user_id and not events:
         raise InvalidArgumentError(
             "neither --history nor --user is given; name the customer with one of them or both "
             "(--history '' for a new customer)"
@@ -97,4 +123,6 @@ def _nothing_known(asked: RecommendRequest) -> str:
         reasons.append(f"no events of user {asked.user_id!r} are known")
     if asked.history:
         reasons.append("no item of the history is in the catalogue")
+    if asked.history_events:
+        reasons.append("no item that was taken in an event is in the catalogue")
     return " and ".join(reasons) or "the history is empty"

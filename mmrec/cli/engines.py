@@ -195,6 +195,12 @@ def shown_ids(ids: Sequence[str]) -> str:
     return ", ".join(repr(one) if one != one.strip() or "," in one or not one.isprintable() else one for one in ids)
 
 
+def note_checked(output: Output, found: object) -> None:
+    """Print the reply to a request that was only checked."""
+    output.note("the request is in order; it was checked and not answered")
+    output.data(found)
+
+
 def note_fallback(output: Output, found: SearchResults | Recommendations) -> None:
     """Note that a list contains items that do not pass its filter."""
     if found.fallback in (Fallback.FILTER_RELAXED, Fallback.POPULARITY_FILTER_RELAXED):

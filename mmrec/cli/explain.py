@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mmrec.cli.customers import CUSTOMER_FLAGS, IDS_RULE, NO_FLAG, HistoryOption, read_history
-from mmrec.cli.engines import Connection, Place, open_engine, shown_ids
+from mmrec.cli.engines import Connection, Place, note_checked, open_engine, shown_ids
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.option_groups import RequestFlags
 from mmrec.cli.options import Compute, Writing
@@ -46,12 +46,18 @@ def explain(
     Raises:
         InvalidArgumentError: neither `history` nor `user` is given, or a flag breaks a rule.
     """
-    ids, explained = read_history(history, options["user_id"]), read_ids(items or [], "--items")
+    ids, explained = (
+        read_history(history, options["user_id"], options["history_events"]),
+        read_ids(items or [], "--items"),
+    )
     # Checked before the bundle is loaded.
     customer = RecommendRequest(ids, **options)  # type: ignore[arg-type]  # the request makes tuples
     ExplainRequest(explained, customer, language)  # type: ignore[arg-type]
     with open_engine(Place(bundle, connection, compute, writing)) as engine:
         found = engine.explain(explained, ids, language=language, **options)
+    if customer.validate_only:
+        note_checked(output, found)
+        return
     if found.missing_ids:
         output.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
     output.data(found)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mmrec.cli.customers import CUSTOMER_FLAGS, IDS_RULE, NO_FLAG, HistoryOption, note_customer, read_history
-from mmrec.cli.engines import Connection, Place, open_engine, print_ranking
+from mmrec.cli.engines import Connection, Place, note_checked, open_engine, print_ranking
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.option_groups import RequestFlags
 from mmrec.cli.options import Compute, Writing
@@ -41,12 +41,15 @@ def rank(
     Raises:
         InvalidArgumentError: neither `history` nor `user` is given, or a flag breaks a rule.
     """
-    ids, ranked = read_history(history, options["user_id"]), read_ids(items or [], "--items")
+    ids, ranked = read_history(history, options["user_id"], options["history_events"]), read_ids(items or [], "--items")
     # Checked before the bundle is loaded.
     asked = RecommendRequest(ids, **options)  # type: ignore[arg-type]  # the request makes tuples
     RankRequest(ranked, asked)  # type: ignore[arg-type]
     with open_engine(Place(bundle, connection, compute, writing)) as engine:
         found = engine.rank(ranked, ids, **options)
+    if asked.validate_only:
+        note_checked(output, found)
+        return
     note_customer(output, asked, found)
     if not found.items:
         output.note("none of the items is in the catalogue and passes the filter and --deny")

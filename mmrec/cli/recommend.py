@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mmrec.cli.customers import CUSTOMER_FLAGS, NO_FLAG, HistoryOption, note_customer, read_history
-from mmrec.cli.engines import Connection, Place, open_engine, print_ranking
+from mmrec.cli.engines import Connection, Place, note_checked, open_engine, print_ranking
 from mmrec.cli.option_groups import RequestFlags
 from mmrec.cli.options import Compute, Writing
 from mmrec.cli.output import Output
@@ -38,11 +38,14 @@ def recommend(
     Raises:
         InvalidArgumentError: neither `history` nor `user` is given, or a flag breaks a rule.
     """
-    ids = read_history(history, options["user_id"])
+    ids = read_history(history, options["user_id"], options["history_events"])
     # Checked before the bundle is loaded.
     asked = RecommendRequest(ids, **options)  # type: ignore[arg-type]  # the request makes tuples
     with open_engine(Place(bundle, connection, compute, writing)) as engine:
         found = engine.recommend(ids, **options)
+    if asked.validate_only:
+        note_checked(output, found)
+        return
     note_customer(output, asked, found)
     if not found.items:
         output.note(_nothing_left(asked))

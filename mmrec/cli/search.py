@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mmrec.cli.engines import Connection, Place, note_fallback, note_nothing_found, open_engine, print_ranking
+from mmrec.cli.engines import (
+    Connection,
+    Place,
+    note_checked,
+    note_fallback,
+    note_nothing_found,
+    open_engine,
+    print_ranking,
+)
 from mmrec.cli.option_groups import Flag, RequestFlags
 from mmrec.cli.options import Compute
 from mmrec.cli.output import Output
@@ -34,7 +43,7 @@ def search(
         typer.Option("--queries", metavar="FILE", help="Many searches: one JSON object per line, with flags as keys."),
     ] = "",
     *,
-    options: Annotated[SearchOptions, RequestFlags(SearchRequest, ("vector", "item_fields", "validate_only"), _FLAGS)],
+    options: Annotated[SearchOptions, RequestFlags(SearchRequest, ("vector", "item_fields"), _FLAGS)],
     connection: Connection,
     compute: Compute,
     output: Output,
@@ -67,7 +76,7 @@ def search(
             "relaxed": options["filter_mode"] is FilterMode.RELAXED,
             "modality": options["modality"],
         }
-        _search_all(Path(queries), flags, place, output)
+        _search_all(Path(queries), flags, place, output, validate_only=options["validate_only"])
         return
     if not text.strip() and not options["image"] and not options["item_id"]:
         raise InvalidArgumentError(
@@ -78,15 +87,18 @@ def search(
     picture, options["image"] = str(options["image"] or ""), asked.image
     with open_engine(place) as engine:
         found = engine.search(text, **options)
+    if asked.validate_only:
+        note_checked(output, found)
+        return
     note_fallback(output, found)
     note_nothing_found(output, found, asked.filter)
     output.data(found)
     print_ranking(output, f"Nearest to {named(text, picture, asked.item_id)}", found.items)
 
 
-def _search_all(path: Path, flags: Mapping[str, object], place: Place, output: Output) -> None:
-    """Run the searches of a file, at most `MAX_BATCH` per request."""
-    requests = read_queries(path, flags)
+def _search_all(path: Path, flags: Mapping[str, object], place: Place, output: Output, *, validate_only: bool) -> None:
+    """Run the searches of a file, or only check them, at most `MAX_BATCH` per request."""
+    requests = [replace(request, validate_only=validate_only) for request in read_queries(path, flags)]
     answers: list[SearchResults | MmrecError] = []
     with open_engine(place) as engine:
         for at in range(0, len(requests), MAX_BATCH):

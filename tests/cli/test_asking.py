@@ -42,6 +42,7 @@ def place(request: pytest.FixtureRequest) -> list[str]:
         (["recommend", "bundle", "--user", "1", "--channel-weight", "lexical"], "'lexical', no name with a number"),
         (["recommend", "bundle", "--user", "1", "--attribute-weight", "a=1", "--attribute-weight", "a=2"], "that name"),
         (["recommend", "bundle", "--user", "1", "--attribute-weight", "a=1e9"], "attribute_weights['a'] is 1000000000"),
+        (["recommend", "bundle", "--event", "dismiss"], "--event is 'dismiss'; write ID=TYPE or ID=RATING"),
         (["recommend", "--history", "1"], "neither a bundle nor --server is given"),
         (["recommend", "bundle", "--server", "localhost:1", "--history", "1"], "name exactly one"),
         (["rate", "bundle"], "item_ids is empty; pass 1 to 1,000 ids"),
@@ -136,6 +137,57 @@ def test_recommending_only_what_is_allowed_seen_or_not(place: list[str], capsys:
     seen_kept = json.loads(_run([*asked, "--include-seen"], capsys)[1])
     assert [scored["item"]["item_id"] for scored in seen_removed["items"]] == ["p0004"]
     assert sorted(scored["item"]["item_id"] for scored in seen_kept["items"]) == ["p0001", "p0004"]
+
+
+def test_recommending_after_events(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    events = ["--event", "p0001=purchase", "--event", "p0002=dismiss", "--event", "p=1=view"]
+    status, out, err = _run(["recommend", *place, *events, "--k", "60", "--json"], capsys)
+    assert (status, err) == (0, "not in the catalogue, skipped: p=1\n")
+    ids = [scored["item"]["item_id"] for scored in json.loads(out)["items"]]
+    assert (len(ids), {"p0001", "p0002"} & set(ids)) == (58, set())
+    status, _, err = _run(["recommend", *place, "--event", "p0002=dismiss"], capsys)
+    assert (status, err) == (
+        0,
+        "no item that was taken in an event is in the catalogue: these are the most popular items\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["recommend", "--user", "c0001"],
+        ["rank", "--user", "c0001", "--items", "p0001"],
+        ["explain", "--user", "c0001", "--items", "p0001"],
+        ["search", "--text", "red shoes"],
+    ],
+    ids=lambda asked: asked[0],
+)
+def test_a_question_that_is_only_checked(
+    asked: list[str], place: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, *rest = asked
+    status, out, err = _run([command, *place, *rest, "--validate-only"], capsys)
+    assert (status, out, err) == (0, "", "the request is in order; it was checked and not answered\n")
+    status, out, err = _run([command, *place, *rest, "--validate-only", "--json", "--quiet"], capsys)
+    reply = json.loads(out)
+    assert reply["explanations" if command == "explain" else "items"] == []
+    assert reply["versions"]["model"]
+    if command != "explain":
+        status, out, err = _run([command, *place, *rest, "--validate-only", "--filter", "warp = 9"], capsys)
+        assert (status, out) == (2, "")
+        assert "warp" in err
+
+
+def test_searches_of_a_file_that_are_only_checked(
+    place: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queries = tmp_path / "queries.jsonl"
+    queries.write_text('{"text": "lamp"}\n{"item": "nonsense"}\n')
+    status, out, err = _run(["search", *place, "--queries", str(queries), "--validate-only", "--json"], capsys)
+    assert status == 0
+    assert [list(one) for one in json.loads(out)["results"]][1] == ["error"]
+    assert json.loads(out)["results"][0]["items"] == []
+    assert err.startswith("search 2: the catalogue has no item 'nonsense'")
 
 
 def test_recommending_without_a_channel(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
