@@ -1,14 +1,13 @@
 """Quality of a catalogue: duplicates, and items whose picture and words do not agree.
 
-Unit of work: one request; results over the whole catalogue are cached by their parameters. Knows nothing about gRPC,
-customers or ranking.
+Unit of work: one request. Results over the whole catalogue are cached by their parameters, and stay through changes
+that touch nothing which they were read from. Knows nothing about gRPC, customers or ranking.
 """
 
-# Axes: N items, M items found
+# Axes: N items, M items found or changed, R deleted items
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
+from mmrec.catalogue.item_words import words_of_item
 from mmrec.contract.items import Evidence, ItemRecord, Modality, Versions
 from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import DuplicateGroup, DuplicateGroups, Mismatch, Mismatches
@@ -33,6 +33,23 @@ _WORST_SHARE = 0.01
 _KEPT_ANSWERS = 8
 
 
+class _Found:
+    """What was found in catalogues that are the same in all that it was read from; their checkers share it."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        """Whether anything was looked for."""
+        self.duplicates: dict[tuple[float | None, Modality], Duplicates] = {}
+        self.ranked: mismatch.Mismatches | None = None
+
+    def of(self, modality: Modality) -> _Found:
+        """What was read from this side of the items alone."""
+        left = _Found()
+        left.begun = True
+        left.duplicates = {key: found for key, found in self.duplicates.copy().items() if key[1] is modality}
+        return left
+
+
 class QualityChecker:
     """Finds duplicates and mismatches in one catalogue.
 
@@ -42,6 +59,7 @@ class QualityChecker:
         filters: Conditions over the catalogue's columns.
         record: Gives a row as clients see it.
         versions: Named in every reply.
+        found: What a checker of the catalogue before a change has found, and is still so.
     """
 
     def __init__(
@@ -51,13 +69,52 @@ class QualityChecker:
         filters: CatalogueFilter,
         record: Callable[[int], ItemRecord],
         versions: Versions,
+        found: _Found | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._vectors = vectors
         self._filters = filters
         self._record = record
         self._versions = versions
-        self._duplicates: OrderedDict[tuple[float | None, Modality], Duplicates] = OrderedDict()
+        self._found = found or _Found()
+
+    def with_changes(
+        self,
+        catalogue: Catalogue,
+        vectors: ModalityVectors,
+        filters: CatalogueFilter,
+        record: Callable[[int], ItemRecord],
+        versions: Versions,
+        rows_M: npt.NDArray[np.int64],
+        deleted_R: npt.NDArray[np.int64],
+    ) -> QualityChecker:
+        """The checker of the changed catalogue, with what this one has found if the change touches nothing of it.
+
+        Args:
+            catalogue: The changed catalogue.
+            vectors: Its vectors.
+            filters: Conditions over its columns.
+            record: Gives a row of it as clients see it.
+            versions: Those after the change.
+            rows_M: Rows that were replaced or added. Shape: (M,), int64.
+            deleted_R: Rows of deleted items. Shape: (R,), int64.
+        """
+        before, found = self._catalogue, self._found
+        kept: _Found | None = None
+        # Where nothing was found yet, the features may not have been read, and need not be.
+        if found.begun and len(catalogue) == len(before) and not len(deleted_R):
+            now, then = vectors.features_of(rows_M), self._vectors.features_of(rows_M)
+            pictures = np.array_equal(now.image_NI, then.image_NI) and np.array_equal(now.has_image_N, then.has_image_N)
+            pictures &= np.array_equal(vectors.thumbnails_of(rows_M), self._vectors.thumbnails_of(rows_M))
+            # Vectors of the same words differ in their last digits where they were computed beside other texts.
+            words = all(self._words(catalogue, row) == self._words(before, row) for row in rows_M.tolist())
+            kept = found if pictures and words else found.of(Modality.PICTURE if pictures else Modality.WORDS)
+            kept = kept if pictures or words else None
+        return QualityChecker(catalogue, vectors, filters, record, versions, kept)
+
+    def _words(self, catalogue: Catalogue, row: int) -> tuple[str, str]:
+        """The name of an item, and what is encoded of its words."""
+        return _name(catalogue, row), words_of_item(catalogue.record(row), self._vectors.encoder.words)
 
     # --- duplicates -----------------------------------------------------------------------------------------------
 
@@ -71,7 +128,7 @@ class QualityChecker:
         shown_N = self._filters.bitmap(request.filter)
         # For words, `min_similarity` filters the groups; which items may form a group is the words' own threshold.
         least = None if request.modality is Modality.WORDS else request.min_similarity
-        found = self._found(least, request.modality)
+        found = self._all_duplicates(least, request.modality)
         groups = []
         for group in found.groups:
             if request.modality is Modality.WORDS and group.similarity < (request.min_similarity or 0.0):
@@ -95,13 +152,15 @@ class QualityChecker:
             versions=self._versions,
         )
 
-    def _found(self, least: float | None, modality: Modality) -> Duplicates:
-        key = (least, modality)
-        if key not in self._duplicates:
+    def _all_duplicates(self, least: float | None, modality: Modality) -> Duplicates:
+        key, kept = (least, modality), self._found.duplicates
+        self._found.begun = True
+        found = kept.pop(key, None)
+        if found is None:
             features = self._vectors.features
             pictures = modality is not Modality.WORDS
             words = modality is not Modality.PICTURE
-            self._duplicates[key] = find_duplicates(
+            found = find_duplicates(
                 DuplicateFeatures(
                     image_NI=_present(features.image_NI, features.has_image_N & pictures),
                     text_NT=_present(features.text_NT, features.has_text_N & words),
@@ -111,14 +170,13 @@ class QualityChecker:
                 ),
                 DuplicateConfig(min_picture=least),
             )
-        self._duplicates.move_to_end(key)
-        while len(self._duplicates) > _KEPT_ANSWERS:
-            self._duplicates.popitem(last=False)
-        return self._duplicates[key]
+        kept[key] = found  # the one that was asked for last is last
+        for oldest in list(kept)[:-_KEPT_ANSWERS]:
+            kept.pop(oldest, None)
+        return found
 
     @cached_property
     def _names(self) -> list[str]:
-        """Title of each item, or its description; different items often have the same description."""
         pairs = zip(self._catalogue.titles, self._catalogue.descriptions, strict=True)
         return [title or description for title, description in pairs]
 
@@ -131,7 +189,7 @@ class QualityChecker:
     def _mismatches(self, request: MismatchRequest) -> Mismatches:
         returned, ids = ReturnedItems(request), self._catalogue.item_ids
         rows, missing = self._rows(request.item_ids)
-        ranked = self._ranked
+        ranked = self._all_ranked()
         keep_M = self._filters.bitmap(request.filter)[ranked.rows_M]
         if request.item_ids:
             keep_M &= np.isin(ranked.rows_M, sorted(rows))
@@ -171,9 +229,12 @@ class QualityChecker:
             versions=self._versions,
         )
 
-    @cached_property
-    def _ranked(self) -> mismatch.Mismatches:
-        return mismatch.find_mismatches(self._vectors.picture_ND, self._vectors.words_ND)
+    def _all_ranked(self) -> mismatch.Mismatches:
+        self._found.begun = True
+        ranked = self._found.ranked
+        if ranked is None:
+            ranked = self._found.ranked = mismatch.find_mismatches(self._vectors.picture_ND, self._vectors.words_ND)
+        return ranked
 
     # --- shared ---------------------------------------------------------------------------------------------------
 
@@ -182,6 +243,11 @@ class QualityChecker:
         rows = {item_id: self._catalogue.row_of(item_id) for item_id in item_ids}
         known = {row for row in rows.values() if row is not None}
         return known, tuple(item_id for item_id, row in rows.items() if row is None)
+
+
+def _name(catalogue: Catalogue, row: int) -> str:
+    """Title of an item, or its description; different items often have the same description."""
+    return catalogue.titles[row] or catalogue.descriptions[row]
 
 
 def _not_returned(groups: Iterable[DuplicateGroup], returned: ReturnedItems) -> Iterator[DuplicateGroup]:

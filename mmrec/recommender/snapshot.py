@@ -8,7 +8,7 @@ request is answered from one snapshot only, so no reply mixes two states. Caches
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -240,6 +240,7 @@ class Reused(NamedTuple):
         order: Order of the ids of the catalogue that was changed.
         former: Paths of the items under the codebooks that were served before.
         texts: Vectors of short texts by the same encoder.
+        checker: Makes the checker of duplicates and mismatches, of the arguments that `QualityChecker` takes.
     """
 
     filters: CatalogueFilter | None = None
@@ -247,6 +248,7 @@ class Reused(NamedTuple):
     order: IdOrder | None = None
     former: FormerCodebook | None = None
     texts: TextVectors | None = None
+    checker: Callable[..., QualityChecker] = QualityChecker
 
 
 def make_snapshot(
@@ -275,7 +277,7 @@ def make_snapshot(
         ),
         retriever=Retriever(catalogue, vectors, filters, record, versions),
         tagger=reused.tagger or Tagger(catalogue, vectors, versions),
-        checker=QualityChecker(catalogue, vectors, filters, record, versions),
+        checker=reused.checker(catalogue, vectors, filters, record, versions),
         lookup=CatalogueLookup(catalogue, filters, paths, record, versions, reused.order),
         embedder=Embedder(vectors.encoder, parts.tokenizer, versions),
         conversations=conversations,
@@ -299,7 +301,12 @@ def changed_snapshot(now: Snapshot, encoded: EncodedItems, deleted: Sequence[str
     filters = now.filters.with_changes(catalogue, rows_M)
     tagger = now.tagger.with_changes(catalogue, vectors, versions, rows_M, deleted_R)
     reused = Reused(
-        filters, tagger, now.lookup.order, now.former and now.former.without(deleted_R), now.conversations.texts
+        filters,
+        tagger,
+        now.lookup.order,
+        now.former and now.former.without(deleted_R),
+        now.conversations.texts,
+        partial(now.checker.with_changes, rows_M=rows_M, deleted_R=deleted_R),
     )
     return make_snapshot(ranker, vectors, now.live, versions, now.bundle, reused)
 

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.background import between_steps
 from mmrec.runtime.limits import check_numbers
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.understanding.nearest import Floats, check_vectors
@@ -350,6 +351,7 @@ def _candidates(
         index = build_vector_index(own, _search_config(config), progress)
         progress.start(f"neighbours by {name}", len(rows), "items")
         for at in range(0, len(rows), _QUERIES_AT_ONCE):
+            between_steps()
             queries = own[at : at + _QUERIES_AT_ONCE]
             found_QK = index.search(queries, config.neighbours + 1).rows_QK
             asked_QK = np.broadcast_to(np.arange(at, at + len(queries))[:, None], found_QK.shape)
@@ -373,6 +375,7 @@ def _crop_candidates(matcher: PictureMatcher, count: int, config: DuplicateConfi
     progress.start("neighbours by cuttings", len(rows), "pictures")
     keys = [np.zeros(0, np.int64)]
     for at in range(0, len(rows), _PICTURES_AT_ONCE):
+        between_steps()
         asked = rows[at : at + _PICTURES_AT_ONCE]
         queries = matcher.sketches(asked, crops=True)
         found_QK = index.search(queries, _CROP_NEIGHBOURS + 1).rows_QK
@@ -398,6 +401,7 @@ def _keys(one: Rows, two: Rows, count: int) -> Rows:
 def _cosines(vectors: Floats, first_P: Rows, second_P: Rows) -> Floats:
     found_P = np.empty(len(first_P), np.float32)
     for at in range(0, len(first_P), _PAIRS_AT_ONCE):
+        between_steps()
         here = slice(at, at + _PAIRS_AT_ONCE)
         found_P[here] = np.einsum("pd,pd->p", vectors[first_P[here]], vectors[second_P[here]])
     return np.clip(found_P, -1.0, 1.0)

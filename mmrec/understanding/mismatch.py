@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.background import between_steps
 from mmrec.understanding.nearest import Floats, check_vectors
 
 _SCORES_AT_ONCE = 2**23
@@ -99,6 +100,7 @@ def _share_of_worse(
     share_B = np.empty(len(own_BD), np.float64)
     step = max(1, _SCORES_AT_ONCE // len(others_SD))
     for at in range(0, len(own_BD), step):
+        between_steps()
         scores_BS = own_BD[at : at + step] @ others_SD.T
         own_B1 = agreement_B[at : at + step, None]
         # Copies of one picture tie up to rounding.

@@ -39,6 +39,8 @@ from mmrec.sdk.rpcs import (
     DELETE_ITEMS,
     DELETE_USER,
     ENGINE_CALLS,
+    FIND_DUPLICATES,
+    FIND_MISMATCHES,
     LIST_EVENTS,
     QUESTIONS,
     RECOMMEND,
@@ -80,6 +82,8 @@ _LARGE_CHANGE = 32
 
 LANGUAGE = (CONVERSE.kind,)
 """Kinds of work with sentences, which have a thread and a queue of their own: they must not hold up the others."""
+CATALOGUE = (FIND_DUPLICATES.kind, FIND_MISMATCHES.kind)
+"""Kinds of work over the whole catalogue, which take seconds to minutes: they have a thread and a queue apart."""
 LANGUAGE_WAIT_S = 30.0
 """Seconds that a conversation waits for the recommendations that it asks for."""
 
@@ -115,11 +119,13 @@ _ENDING_S = 1.0
 
 
 class _Workers:
-    """Routes requests: changes, events and conversations to threads of their own, all others to the engine's thread.
+    """Routes requests: changes, events, conversations and questions about the whole catalogue to threads of their own,
+    all others to the engine's thread.
 
     Args:
         questions: For all other kinds.
         language: For `LANGUAGE`.
+        catalogue: For `CATALOGUE`.
         changes: For `CHANGES`; None for none.
         large_changes: For those that take long, so that others need not wait for them; None where `changes` is.
         events: For `EVENTS`; None for none.
@@ -132,6 +138,7 @@ class _Workers:
         self,
         questions: Scheduler,
         language: Scheduler,
+        catalogue: Scheduler,
         changes: Scheduler | None,
         large_changes: Scheduler | None,
         events: Scheduler | None,
@@ -139,7 +146,8 @@ class _Workers:
         pictures: PicturesAhead,
         refuse: bool,
     ) -> None:
-        self._questions, self._language, self._large_changes = questions, language, large_changes
+        self._questions, self._large_changes = questions, large_changes
+        self._apart = {**dict.fromkeys(LANGUAGE, language), **dict.fromkeys(CATALOGUE, catalogue)}
         self._stored = {
             **dict.fromkeys(CHANGES, (changes, "changes of the catalogue")),
             **dict.fromkeys(EVENTS, (events, "events")),
@@ -159,8 +167,8 @@ class _Workers:
         Raises:
             FailedPreconditionError: it is a change or an event, and there is no store for it.
         """
-        if kind in LANGUAGE:
-            return self._language.submit(kind, requests, deadline, on_stage)
+        if kind in self._apart:
+            return self._apart[kind].submit(kind, requests, deadline, on_stage)
         scheduler, what = self._stored.get(kind, (self._questions, ""))
         if scheduler is None and self._refuse:
             raise FailedPreconditionError(
@@ -215,6 +223,14 @@ class Server:
             on_end=self._worker_ended,
             observer=observed,
         )
+        self._catalogue_wide = Scheduler(
+            functools.partial(self._catalogue_works, loaded),
+            # One at a time and in turn: an answer that is cached takes milliseconds, another one minutes.
+            replace(limits, weigh=lambda request: 1, light=0, one_job=True),
+            name="mmrec-catalogue",
+            on_end=self._worker_ended,
+            observer=observed,
+        )
         self._words = WordingWorker(loaded, self.config.wording_queue, observer=observed)
         self._pictures = PicturesAhead(
             loaded,
@@ -254,6 +270,7 @@ class Server:
         self._workers = _Workers(
             self._scheduler,
             self._language,
+            self._catalogue_wide,
             self._changes,
             self._large_changes,
             self._events,
@@ -289,6 +306,18 @@ class Server:
             return found
 
         return {CONVERSE.kind: converse}
+
+    def _catalogue_works(self, loaded: Future[Engine]) -> Mapping[str, Work]:
+        """What answers questions about the whole catalogue, in their own thread, of low priority."""
+        engine = loaded.result()
+        give_way()
+        pace = Pace(lambda: self._scheduler.idle_s)
+
+        def answer(kind: str, requests: list[Any]) -> list[Any]:
+            with pace:
+                return QUESTIONS[kind](engine.snapshot(), requests)
+
+        return {kind: functools.partial(answer, kind) for kind in CATALOGUE}
 
     def _open_changes(self, loaded: Future[Engine], folder: Path) -> Mapping[str, Work]:
         """Open the store and replay its changes when the engine is loaded; runs in the thread of the changes."""
@@ -379,6 +408,7 @@ class Server:
         schedulers = (
             self._scheduler,
             self._language,
+            self._catalogue_wide,
             self._words.scheduler,
             self._pictures.scheduler,
             self._changes,

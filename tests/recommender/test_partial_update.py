@@ -1,5 +1,7 @@
 """Replacing some fields of items that exist: the rest stays, the picture included, which need not be at hand."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,45 @@ def test_a_column_is_replaced_and_filtered_by_and_others_are_not(own: mmrec.Reco
     # One that is named and not given goes away.
     own.upsert_items([ItemInput("p0007", title="not read")], fields=[f"attributes.{first}"])
     assert not any(item(own, "p0007").attributes.values())
+
+
+def test_what_was_found_in_the_whole_catalogue_stays_through_changes_of_what_it_was_not_read_from(
+    own: mmrec.Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups, worst = own.duplicates().groups, own.mismatches(max_agreement=1.0).items
+    pictures, words = own.duplicates(modality="picture").groups, own.duplicates(modality="words").groups
+    nothing = {f"mmrec.recommender.catalogue_quality.{name}": None for name in _SEARCHES}
+    category = item(own, "p0007").attributes["category"]
+    with monkeypatch.context() as nothing_is_sought:
+        for name, function in nothing.items():
+            nothing_is_sought.setattr(name, function)
+        own.upsert_items([ItemInput("p0007", attributes={"category": category})], fields=["attributes.category"])
+        found = own.duplicates()
+        assert (found.groups, found.versions) == (groups, own.info().versions)
+        assert own.duplicates(modality="words").groups == words
+        assert own.mismatches(max_agreement=1.0).items == worst
+        # Another title is another name and other words.
+        own.upsert_items([ItemInput("p0007", title="Quartz reading lamp")], fields=["title"])
+        assert own.duplicates(modality="picture").groups == pictures
+        for ask in (own.duplicates, partial(own.duplicates, modality="words"), own.mismatches):
+            with pytest.raises(TypeError):
+                ask()
+        # Another picture leaves the words, which were not found since.
+        own.upsert_items([ItemInput("p0007", title="not read")], fields=["image"])
+        with pytest.raises(TypeError):
+            own.duplicates(modality="picture")
+    words = own.duplicates(modality="words").groups
+    own.upsert_items([ItemInput("p0009", title="not read")], fields=["image"])
+    with monkeypatch.context() as nothing_is_sought:
+        for name, function in nothing.items():
+            nothing_is_sought.setattr(name, function)
+        assert own.duplicates(modality="words").groups == words
+        own.delete_items(["p0008"])
+        with pytest.raises(TypeError):
+            own.duplicates(modality="words")
+
+
+_SEARCHES = ("find_duplicates", "mismatch.find_mismatches")
 
 
 def test_a_picture_is_replaced_and_taken_away(own: mmrec.Recommender, pictures: list[bytes]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -16,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmrec.contract.items import ItemFailure
-from mmrec.contract.replies import Recommendations, SearchResults
-from mmrec.contract.requests import RecommendRequest, SearchRequest
+from mmrec.contract.replies import DuplicateGroups, Recommendations, SearchResults
+from mmrec.contract.requests import DuplicatesRequest, RecommendRequest, SearchRequest
 from mmrec.errors import (
     DeadlineExceededError,
     FailedPreconditionError,
@@ -251,6 +252,32 @@ def test_all_calls_of_the_engine_are_made_in_one_thread(engine: FakeEngine, clie
         list(pool.map(lambda n: client.similar(f"item-{n % 20}"), range(40)))
     client.recommend()
     assert len(engine.threads) == 1
+
+
+def test_questions_about_the_whole_catalogue_hold_up_nobody_and_are_answered_one_by_one() -> None:
+    begun, go_on, threads = threading.Semaphore(0), threading.Semaphore(0), list[str]()
+
+    class Slow(FakeEngine):
+        def duplicates_many(self, requests: Sequence[DuplicatesRequest]) -> list[DuplicateGroups | MmrecError]:
+            threads.append(threading.current_thread().name)
+            begun.release()
+            assert go_on.acquire(timeout=30)
+            return super().duplicates_many(requests)
+
+    with (
+        BackgroundServer(Slow) as server,
+        Client(server.target, timeout=30) as client,
+        ThreadPoolExecutor(3) as pool,
+    ):
+        first, second = (pool.submit(client.duplicates, page_size=size) for size in (1, 2))
+        assert begun.acquire(timeout=30)
+        third = pool.submit(client.mismatches)
+        assert client.recommend(["item-3"], k=1).item_ids == ("item-4",)
+        assert not any(asked.done() for asked in (first, second, third))
+        go_on.release(2)
+        assert sorted(len(asked.result(30).groups) for asked in (first, second)) == [1, 2]
+        assert third.result(30).total
+    assert threads == ["mmrec-catalogue"] * 2
 
 
 # --- waiting, giving up, too much ---------------------------------------------------------------------------
