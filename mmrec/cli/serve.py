@@ -128,6 +128,14 @@ def serve(
             help="Prometheus metrics over HTTP; a port alone is of this machine, 0 any free one. Empty: none.",
         ),
     ] = "",
+    traces: Annotated[
+        str,
+        typer.Option("--traces", metavar="URL", help="Send OpenTelemetry traces to this collector, by OTLP over gRPC."),
+    ] = "",
+    trace_share: Annotated[
+        float,
+        typer.Option("--trace-share", metavar="0..1", help="Calls that are traced, where their callers do not decide."),
+    ] = 1.0,
     access_log: Annotated[
         str,
         typer.Option(
@@ -168,7 +176,7 @@ def serve(
         mmrec serve bundle/ --store changes/ --fold-after 10000 --keep-versions 3
         mmrec serve bundle/ --language-model smollm2-135m
         mmrec serve bundle/ --host 0.0.0.0 --keys keys.toml --tls-cert cert.pem --tls-key key.pem
-        mmrec serve bundle/ --metrics 9464
+        mmrec serve bundle/ --metrics 9464 --traces http://localhost:4317 --trace-share 0.01
         mmrec serve bundle/ --host 0.0.0.0 --port 0 --token-file token.txt --json
     """
     # Until the server can switch to another version of the bundle, a SIGHUP asks for nothing and must not end it.
@@ -209,6 +217,8 @@ def serve(
         reflection=reflection,
         metrics_port=metrics_port,
         metrics_host=metrics_host,
+        traces=traces,
+        trace_share=trace_share,
         access_log=access_log,  # type: ignore[arg-type]  # it is checked there
         max_connection_age_s=max_connection_age or None,
         store=Path(store) if store else None,

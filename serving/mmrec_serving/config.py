@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
+from urllib.parse import urlsplit
 
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.limits import check_choice, check_numbers
@@ -45,6 +46,9 @@ class ServerConfig:
             one line with the number of the others. Faults of the server itself are always logged.
         metrics_port: Port of Prometheus metrics over HTTP, 0 to 65,535; 0 takes any free one, and None: no metrics.
         metrics_host: Name or address where they are served; anybody who reaches it may read them.
+        traces: Collector that OpenTelemetry traces of calls are sent to by OTLP over gRPC, such as
+            ``http://localhost:4317``; empty: no traces. Needs the extra ``tracing``.
+        trace_share: Share of calls that are traced, 0 to 1; a caller's ``traceparent`` decides for its own.
         max_connection_age_s: Seconds after which a connection is renewed, so that calls spread over new replicas;
             None: never.
         store: Folder for recorded changes of the catalogue and events of customers, made if it is missing; None: they
@@ -83,6 +87,8 @@ class ServerConfig:
     access_log: AccessLogged = "errors"
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
+    traces: str = ""
+    trace_share: float = 1.0
     max_connection_age_s: float | None = None
     store: Path | None = None
     changes_in_memory: bool = False
@@ -120,6 +126,12 @@ class ServerConfig:
                 "store and changes_in_memory are both given; changes are kept in one of them", field="store"
             )
         check_choice("access_log", self.access_log, get_args(AccessLogged))
+        if self.traces and not _is_http(self.traces):
+            raise InvalidArgumentError(
+                f"traces is {self.traces!r:.200}; pass the address of a collector, such as http://localhost:4317",
+                field="traces",
+            )
+        check_numbers(self, "trace_share", low=0, high=1)
         check_numbers(self, "max_connection_age_s", over=0, high=1_000_000)
         self._check_housekeeping()
 
@@ -130,6 +142,14 @@ class ServerConfig:
             field = "fold_after" if self.fold_after else "fold_every_s"
             raise InvalidArgumentError(f"{field} is given without a store; compaction needs one", field=field)
         check_numbers(self, "fold_every_s", "trial_s", "tidy_every_s", "housekeeping_s", over=0, high=100_000_000)
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
 
 
 def _whole(name: str, value: int, low: int, high: int) -> None:

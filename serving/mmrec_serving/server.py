@@ -33,7 +33,7 @@ from mmrec.contract.conversation import ConversationTurn, ConverseRequest
 from mmrec.contract.engine import Engine, Questions
 from mmrec.contract.replies import Recommendations
 from mmrec.contract.requests import RecommendRequest
-from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
+from mmrec.errors import FailedPreconditionError, MissingExtraError, MmrecError, NotFoundError
 from mmrec.sdk.rpcs import (
     CONVERSE,
     DELETE_ITEMS,
@@ -68,6 +68,7 @@ from mmrec_serving.work_parts import weight_of
 
 if TYPE_CHECKING:
     from mmrec_serving.telemetry.metrics import MetricsEndpoint, ServerMetrics
+    from mmrec_serving.telemetry.tracing import Collector
 
 _log = logging.getLogger(__name__)
 
@@ -186,9 +187,16 @@ class Server:
     Args:
         engine_factory: Makes the engine; called in the engine's own thread, where all its calls are made.
         config: How to listen, how much work to accept, how to stop.
+        watches: Are told of calls and their stages, besides what `config` asks for.
     """
 
-    def __init__(self, engine_factory: Callable[[], Engine], config: ServerConfig | None = None) -> None:
+    def __init__(
+        self,
+        engine_factory: Callable[[], Engine],
+        config: ServerConfig | None = None,
+        *,
+        watches: Sequence[CallWatch] = (),
+    ) -> None:
         self.config = config or ServerConfig()
         self.address = ""
         """``host:port`` after `start`, with the actual port."""
@@ -203,10 +211,13 @@ class Server:
         self._maintenance: BackgroundMaintenance | None = None
         self._metrics: ServerMetrics | None = None
         self._endpoint: MetricsEndpoint | None = None
+        self._collector: Collector | None = None
+        self._watches = list(watches)
         if self.config.metrics_port is not None:
             from mmrec_serving.telemetry.metrics import ServerMetrics, ServerState
 
             self._metrics = ServerMetrics(ServerState(self._waiting, self._engine, self._positions))
+            self._watches.append(self._metrics)
         observed = self._metrics
         limits = SchedulerLimits(self.config.max_queue, self.config.max_batch, weight_of)
         self._scheduler = Scheduler(
@@ -379,8 +390,7 @@ class Server:
         self._access = AccessLog(config.access_log, self._loop.call_later)
         if config.token is not None or config.keys is not None:
             self._admission = Admission(config.keys, config.token, self._worker_ended)
-        watches: list[CallWatch] = [] if self._metrics is None else [self._metrics]
-        self._calls = ErrorInterceptor(self._access, self._admission, watches)
+        self._calls = ErrorInterceptor(self._access, self._admission, self._watches)
         interceptors: list[Any] = [self._calls]
         if self._admission is not None:
             interceptors.append(AuthInterceptor(self._admission))
@@ -393,6 +403,9 @@ class Server:
             reflection.enable_server_reflection(names, self._server)
         host = f"[{config.host}]" if ":" in config.host and not config.host.startswith("[") else config.host
         port = _bind(self._server, f"{host}:{config.port}", config)
+        if config.traces:
+            self._collector = _collector(config)
+            self._watches.append(self._collector.traces)
         if self._metrics is not None:
             self._endpoint = self._metrics.listen(config.metrics_host, config.metrics_port or 0)
             self.metrics_address = self._endpoint.address
@@ -464,6 +477,8 @@ class Server:
             await asyncio.to_thread(scheduler.close, 2.0)
         if self._endpoint is not None:
             await asyncio.to_thread(self._endpoint.close)
+        if self._collector is not None:
+            await asyncio.to_thread(self._collector.close)
         if self._maintenance is not None:
             await asyncio.to_thread(self._maintenance.close)
         if self._catalogue is not None:
@@ -502,6 +517,16 @@ class Server:
         loop = self._loop
         if loop is not None and not loop.is_closed():
             asyncio.run_coroutine_threadsafe(self._set_health(_NOT_SERVING), loop)
+
+
+def _collector(config: ServerConfig) -> Collector:
+    try:
+        from mmrec_serving.telemetry.tracing import Collector
+    except ImportError as err:
+        raise MissingExtraError(
+            "traces need OpenTelemetry, which is not installed; run: pip install 'mmrec[tracing]'"
+        ) from err
+    return Collector(config.traces, config.trace_share)
 
 
 _CALLS_PER_CONNECTION = 1_000
@@ -643,13 +668,21 @@ class BackgroundServer:
         engine_factory: Makes the engine.
         config: As for `Server`; the default takes any free port of this machine, and changes of the catalogue, which
             end with it.
+        watches: As for `Server`.
 
     Raises:
         MmrecError: on entering: the port cannot be bound, or the engine could not be loaded.
     """
 
-    def __init__(self, engine_factory: Callable[[], Engine], config: ServerConfig | None = None) -> None:
-        self._server = Server(engine_factory, config or ServerConfig(port=0, changes_in_memory=True))
+    def __init__(
+        self,
+        engine_factory: Callable[[], Engine],
+        config: ServerConfig | None = None,
+        *,
+        watches: Sequence[CallWatch] = (),
+    ) -> None:
+        config = config or ServerConfig(port=0, changes_in_memory=True)
+        self._server = Server(engine_factory, config, watches=watches)
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
