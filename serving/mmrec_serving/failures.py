@@ -37,11 +37,12 @@ def conceal(error: BaseException) -> MmrecError:
         return _without_paths(error)
     error_id = uuid.uuid4().hex[:12]
     place = _place(error)
+    fields = {"fields": {"error_id": error_id}}
     _TRACEBACKS.ended()
     if _TRACEBACKS.first(place):
-        _log.error("internal error %s\n%s", error_id, _traceback(error))
+        _log.error("internal error %s\n%s", error_id, _traceback(error), extra=fields)
     else:
-        _log.error("internal error %s: %s again", error_id, place)
+        _log.error("internal error %s: %s again", error_id, place, extra=fields)
     return InternalError(f"internal error {error_id}", error_id=error_id)
 
 
