@@ -13,6 +13,8 @@ duration of batches is measured per kind (`mmrec_serving.batch_costs`); so the t
   is "controlled delay" for queues of servers (B. Maurer, "Fail at Scale", ACM Queue 13(8), 2015; after CoDel, RFC
   8289), with the refusal before the wait instead of after it, since the duration of batches is known.
 - All parts of a heavy job use the state of its beginning (`steady`).
+- Jobs of one equal request (`SchedulerLimits.twin`) that wait together are answered together by one computation. A job
+  does not join a batch that runs already, which may not know the last change.
 
 No error leaves a caller waiting: a failed batch is tried again request by request, so that a bad request fails alone,
 and if the thread itself ends, all jobs fail and new ones are refused.
@@ -26,7 +28,7 @@ import math
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -77,6 +79,8 @@ class SchedulerLimits:
         part_s: Seconds that a part of a heavy job takes, if its requests are small enough.
         patience_s: Longest expected wait of a light job without a deadline, in seconds.
         one_job: Whether a batch is of one job only, so that it ends between two steps when this one is cancelled.
+        twin: Gives equal keys to requests that have the same result; None where a request must have its own.
+        again: The result of a request, not an error, as a further caller gets it.
     """
 
     max_queue: int = 256
@@ -87,6 +91,8 @@ class SchedulerLimits:
     part_s: float = 0.05
     patience_s: float = 30.0
     one_job: bool = False
+    twin: Callable[[Any], Hashable | None] = lambda request: None
+    again: Callable[[Any], Any] = lambda result: result
 
 
 @dataclass(eq=False, slots=True)
@@ -102,6 +108,8 @@ class _Job:
     on_stage: OnStage = no_stage
     since: float = 0.0
     """When it began to wait."""
+    twin: Hashable | None = None
+    """Of a job of one request: see `SchedulerLimits`."""
     taken: int = 0
     results: list[Any] = field(default_factory=list)
 
@@ -111,7 +119,8 @@ class _Queue:
 
     def __init__(self) -> None:
         self.units: Counter[str] = Counter()
-        """Weight of the waiting work by kind."""
+        """Weight of the waiting work by kind, that of twins once."""
+        self._twins: Counter[tuple[str, Hashable]] = Counter()
         self._jobs: dict[str, OrderedDict[_Job, int]] = {}
         self._turns = itertools.count()
 
@@ -124,12 +133,23 @@ class _Queue:
     def add(self, job: _Job) -> None:
         """Put a job at the end."""
         self._jobs.setdefault(job.kind, OrderedDict())[job] = next(self._turns)
-        self.units[job.kind] += job.units
+        if not self.has_twin(job):
+            self.units[job.kind] += job.units
+        if job.twin is not None:
+            self._twins[job.kind, job.twin] += 1
 
     def remove(self, job: _Job) -> None:
         """Take a job out."""
         del self._jobs[job.kind][job]
-        self.units[job.kind] -= job.units
+        if job.twin is not None:
+            self._twins[job.kind, job.twin] -= 1
+        if not self.has_twin(job):
+            self.units[job.kind] -= job.units
+            self._twins.pop((job.kind, job.twin), None)
+
+    def has_twin(self, job: _Job) -> bool:
+        """Whether a job with the same result waits."""
+        return job.twin is not None and self._twins[job.kind, job.twin] > 0
 
     def first_kind(self) -> str | None:
         """The kind of the first job; None if there is none."""
@@ -238,7 +258,9 @@ class Scheduler:
             DeadlineExceededError: the deadline has passed, or even an idle thread would not meet it.
         """
         weights = [self._limits.weigh(request) for request in requests]
-        job = _Job(kind, requests, weights, deadline, Future(), sum(weights), works, on_stage, self._clock())
+        # A job with functions of its own is not answered together with others.
+        twin = self._limits.twin(requests[0]) if len(requests) == 1 and works is None else None
+        job = _Job(kind, requests, weights, deadline, Future(), sum(weights), works, on_stage, self._clock(), twin)
         try:
             self._admit(job)
         except MmrecError as err:
@@ -358,8 +380,16 @@ class Scheduler:
         least_s = costs.least(min(room, queue.units[kind]))
         batch: list[tuple[_Job, int]] = []
         late: list[_Job] = []
+        twins: set[Hashable] = set()
         left = room
         for job in queue.of(kind):
+            if job.twin is not None and job.twin in twins:
+                batch.append((job, 1))  # costs nothing more
+                continue
+            if left <= 0:
+                if twins:
+                    continue
+                break
             if job.deadline is not None and job.deadline < now + max(least_s, self._own_seconds(job)):
                 late.append(job)
                 continue
@@ -374,8 +404,10 @@ class Scheduler:
                     break
             if count:
                 batch.append((job, count))
-            if left <= 0 or (batch and self._limits.one_job):
-                break
+                if job.twin is not None:
+                    twins.add(job.twin)
+            if batch and self._limits.one_job:
+                left = 0
         for job in late:
             queue.remove(job)
             error = self._too_late(job, now)
@@ -530,14 +562,21 @@ class Scheduler:
     def _run(self, work: Work, kind: str, batch: list[tuple[_Job, int]]) -> None:
         # `taken` already counts this batch's share.
         requests = [request for job, count in batch for request in job.requests[job.taken - count : job.taken]]
+        distinct, places = _distinct(requests, [job.twin for job, count in batch for _ in range(count)])
         started = self._clock()
 
         def gone() -> bool:
             return all(job.future.cancelled() for job, _ in batch)
 
         with until_cancelled(gone):
-            results = self._results(work, kind, requests)
+            found = self._results(work, kind, distinct)
         ended = self._clock()
+        results: list[Any] = []
+        given: set[int] = set()
+        for place in places:
+            shared = place in given and not isinstance(found[place], MmrecError)
+            results.append(self._limits.again(found[place]) if shared else found[place])
+            given.add(place)
         seconds = ended - started
         self._observer.ran(kind, requests, results, seconds)
         if not gone():  # otherwise it may have ended early
@@ -567,8 +606,22 @@ class Scheduler:
 
 
 def _units(batch: Sequence[tuple[_Job, int]]) -> int:
-    """Weight of the requests that were taken last."""
-    return sum(sum(job.weights[job.taken - count : job.taken]) for job, count in batch)
+    """Weight of the requests that were taken last, that of twins once."""
+    once = {id(job) if job.twin is None else job.twin: (job, count) for job, count in batch}
+    return sum(sum(job.weights[job.taken - count : job.taken]) for job, count in once.values())
+
+
+def _distinct(requests: Sequence[Any], twins: Sequence[Hashable | None]) -> tuple[list[Any], list[int]]:
+    """Requests without repetitions, and the place of each among them."""
+    distinct: list[Any] = []
+    places: list[int] = []
+    known: dict[Hashable, int] = {}
+    for request, twin in zip(requests, twins, strict=True):
+        place = len(distinct) if twin is None else known.setdefault(twin, len(distinct))
+        if place == len(distinct):
+            distinct.append(request)
+        places.append(place)
+    return distinct, places
 
 
 def _retry(seconds: float) -> float:

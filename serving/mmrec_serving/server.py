@@ -64,7 +64,7 @@ from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from mmrec_serving.updates.maintenance import BackgroundMaintenance
 from mmrec_serving.updates.recorded_events import EventEngine, RecordedEvents
 from mmrec_serving.wording import WordingWorker
-from mmrec_serving.work_parts import weight_of
+from mmrec_serving.work_parts import result_again, twin_of, weight_of
 
 if TYPE_CHECKING:
     from mmrec_serving.telemetry.metrics import MetricsEndpoint, ServerMetrics
@@ -220,9 +220,10 @@ class Server:
             self._watches.append(self._metrics)
         observed = self._metrics
         limits = SchedulerLimits(self.config.max_queue, self.config.max_batch, weight_of)
+        questions = replace(limits, twin=twin_of, again=result_again)
         self._scheduler = Scheduler(
             functools.partial(_prepared, engine_factory, self.config.store, loaded),
-            limits,
+            questions,
             steady=lambda: _works(QUESTIONS, loaded.result().snapshot()),
             on_end=self._worker_ended,
             observer=observed,
@@ -237,7 +238,7 @@ class Server:
         self._catalogue_wide = Scheduler(
             functools.partial(self._catalogue_works, loaded),
             # One at a time and in turn: an answer that is cached takes milliseconds, another one minutes.
-            replace(limits, weigh=lambda request: 1, light=0, one_job=True),
+            replace(questions, weigh=lambda request: 1, light=0, one_job=True),
             name="mmrec-catalogue",
             on_end=self._worker_ended,
             observer=observed,

@@ -5,14 +5,15 @@ Unit of work: one request of an engine. Knows nothing about gRPC, queues or mode
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+import uuid
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, cast
 
 from mmrec.contract.changes import UpsertRequest
 from mmrec.contract.events import ListEventsRequest, RecordEventsRequest
 from mmrec.contract.items import ItemFailure, ItemInput, Versions
-from mmrec.contract.replies import EmbedResults, TagResults
+from mmrec.contract.replies import EmbedResults, Recommendations, TagResults
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
@@ -25,6 +26,7 @@ from mmrec.contract.requests import (
     RecommendRequest,
     ResolveRequest,
     SearchRequest,
+    SimilarRequest,
     TagRequest,
 )
 from mmrec.errors import InternalError, MmrecError
@@ -73,6 +75,50 @@ def joined(parts: Sequence[Any], results: Sequence[Any]) -> Any:
     if len(errors) == len(results):
         return errors[0]
     return _tagged(parts, results) if isinstance(parts[0], TagRequest) else _embedded(parts, results)
+
+
+_SAME_RESULT = (
+    RecommendRequest,
+    RankRequest,
+    SimilarRequest,
+    SearchRequest,
+    EmbedUserRequest,
+    ExplainRequest,
+    RatingRequest,
+    DuplicatesRequest,
+    MismatchRequest,
+    ListItemsRequest,
+)
+
+
+def twin_of(request: Any) -> Hashable | None:
+    """A key that equal questions have in common, which have the same result at the same moment; None for others."""
+    try:
+        return _hashable(request) if isinstance(request, _SAME_RESULT) else None
+    except TypeError:  # it has a field of another kind, such as an array
+        return None
+
+
+def _hashable(value: Any) -> Hashable:
+    """An equal key for an equal value.
+
+    Raises:
+        TypeError: there is none.
+    """
+    if isinstance(value, Mapping):
+        return tuple(sorted(value.items()))
+    try:
+        hash(value)
+    except TypeError:
+        if not is_dataclass(value):
+            raise
+        return (type(value), *(_hashable(getattr(value, field.name)) for field in fields(value)))
+    return cast(Hashable, value)
+
+
+def result_again(result: Any) -> Any:
+    """The result of a question as a further caller gets it: events are attributed to each reply by itself."""
+    return replace(result, recommendation_id=uuid.uuid4().hex) if isinstance(result, Recommendations) else result
 
 
 def weight_of(request: Any) -> int:

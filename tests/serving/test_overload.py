@@ -76,7 +76,8 @@ def test_calls_that_would_wait_too_long_are_refused_while_they_come_and_never_wo
             busy = asyncio.create_task(client.search("trap: wait"))
             assert await asyncio.to_thread(engine.entered.wait, WAIT_S)
             # Each takes 0.1 s at least, so that of 300 no more than 200 / 1.5 are expected to be done within 20 s.
-            calls = [asyncio.create_task(client.similar("item-1")) for _ in range(300)]
+            # Equal ones would wait for one answer.
+            calls = [asyncio.create_task(client.similar("item-1", 11 + number)) for number in range(300)]
             refused: list[MmrecError] = []
             while len(refused) < 160:
                 done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)

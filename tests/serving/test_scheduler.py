@@ -373,6 +373,77 @@ def test_where_jobs_wait_whenever_a_batch_ends_no_more_is_accepted_than_the_next
     work.hold.open.set()
 
 
+def _shared(make: Make, gate: Callable[[list[Any]], list[Any]], **limits: Any) -> Scheduler:
+    """One that answers equal numbers together, and marks what a further caller gets."""
+
+    def twin(request: Any) -> int | None:
+        return request if isinstance(request, int) else None
+
+    return make({"a": gate, "b": gate}, twin=twin, again=lambda result: f"{result}!", **limits)
+
+
+def test_equal_requests_that_wait_are_computed_once(make: Make) -> None:
+    gate = Gate()
+    scheduler = _shared(make, gate, max_batch=2)
+    _held(scheduler, gate)
+    futures = [scheduler.submit("a", [request]) for request in (1, 2, 3, 1, "x", "x", 3, 1)]
+    other = scheduler.submit("b", [1])
+    many = scheduler.submit("a", [1, 1])
+    gate.open.set()
+    assert [future.result(WAIT_S)[0] for future in futures] == ["1!", "2!", "3!", "1!!", "x!", "x!", "3!!", "1!!"]
+    assert (other.result(WAIT_S), many.result(WAIT_S)) == (["1!"], ["1!", "1!"])
+    # Equal ones do not count for the size of a batch, and a job of several requests has results of its own.
+    assert gate.batches == [["stop"], [1, 2], [3, "x"], ["x", 1], [1], [1]]
+
+
+def test_a_job_does_not_join_an_equal_one_that_runs(make: Make) -> None:
+    gate = Gate()
+    scheduler = make({"a": gate}, twin=lambda request: request)
+    running = _held(scheduler, gate)
+    waiting = [scheduler.submit("a", ["stop"]) for _ in range(2)]
+    assert running.cancel()
+    assert waiting[0].cancel()
+    gate.open.set()
+    assert waiting[1].result(WAIT_S) == ["stop!"]
+    assert gate.batches == [["stop"], ["stop"]]
+
+
+def test_the_failure_of_a_request_is_that_of_its_equals(make: Make) -> None:
+    gate = Gate()
+
+    def work(requests: list[Any]) -> list[Any]:
+        if 7 in requests:
+            raise NotFoundError("no item 7")
+        return gate(requests)
+
+    scheduler = _shared(make, work)
+    _held(scheduler, gate)
+    futures = [scheduler.submit("a", [request]) for request in (7, 1, 7)]
+    gate.open.set()
+    (seven,), (one,), (again,) = (future.result(WAIT_S) for future in futures)
+    assert isinstance(seven, NotFoundError)
+    assert again is seven
+    assert one == "1!"
+
+
+def test_equal_requests_wait_no_longer_than_one(make: Make) -> None:
+    clock = Clock()
+    work = Timed(clock, unit_s=1.0)
+    scheduler = make({"a": work}, clock=clock, twin=lambda request: request)
+    scheduler.submit("a", [1]).result(WAIT_S)
+    scheduler.submit("a", [1, 1]).result(WAIT_S)
+    _held(scheduler, work.hold)
+    first = scheduler.submit("a", [1])
+    equal = [scheduler.submit("a", [1], deadline=clock.now + 5.0) for _ in range(100)]
+    # One second runs, and one waits.
+    assert first.cancel()
+    assert all(future.cancel() for future in equal[1:])
+    later = scheduler.submit("a", [2], deadline=clock.now + 6.0)
+    work.hold.open.set()
+    assert equal[0].result(WAIT_S) == [1]
+    assert later.result(WAIT_S) == [2]
+
+
 def test_jobs_that_come_while_heavy_ones_are_done_are_a_burst(make: Make) -> None:
     clock = Clock()
     work = Timed(clock, unit_s=0.1)

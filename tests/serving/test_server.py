@@ -140,7 +140,7 @@ def test_many_labels_do_not_hold_up_other_calls(engine: FakeEngine, client: Clie
 
 def test_a_question_about_the_whole_catalogue_is_done_by_itself(engine: FakeEngine, client: Client) -> None:
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: client.duplicates(), range(8)))
+        list(pool.map(lambda size: client.duplicates(page_size=size), range(1, 9)))
     assert [count for kind, count in engine.asked if kind == "duplicates"] == [1] * 8
 
 
@@ -349,7 +349,7 @@ def test_two_hundred_calls_at_once_are_all_answered_and_put_into_batches(
 ) -> None:
     async def scenario() -> list[Recommendations]:
         async with AsyncClient(server.target, timeout=60) as client:
-            return await asyncio.gather(*(client.recommend([f"item-{n % 20}"], k=1) for n in range(200)))
+            return await asyncio.gather(*(client.recommend([f"item-{n % 20}"], k=1 + n // 20) for n in range(200)))
 
     replies = asyncio.run(scenario())
     assert [reply.item_ids[0] for reply in replies] == [f"item-{(n + 1) % 20}" for n in range(200)]

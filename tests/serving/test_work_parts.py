@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from mmrec.contract.changes import DeleteRequest, UpsertRequest
 from mmrec.contract.items import ItemFailure, ItemInput, Versions
-from mmrec.contract.replies import EmbedResults, ItemEmbedding, ItemTags, TagResults
+from mmrec.contract.replies import EmbedResults, ItemEmbedding, ItemTags, Recommendations, TagResults
 from mmrec.contract.requests import (
     EmbedRequest,
     ExplainRequest,
@@ -22,7 +23,7 @@ from mmrec.contract.requests import (
     TagRequest,
 )
 from mmrec.errors import InternalError, InvalidArgumentError
-from mmrec_serving.work_parts import joined, parts_of, weight_of
+from mmrec_serving.work_parts import joined, parts_of, result_again, twin_of, weight_of
 
 HATS = tuple(ItemInput(str(n), "hat") for n in range(40))
 REFUSED = InvalidArgumentError("no")
@@ -30,6 +31,26 @@ REFUSED = InvalidArgumentError("no")
 
 def _embedded(items: tuple[ItemInput, ...]) -> EmbedResults:
     return EmbedResults(tuple(ItemEmbedding(item.item_id, np.ones(1, np.float32)) for item in items), Versions("m"))
+
+
+def test_equal_questions_are_twins_and_nothing_else_is() -> None:
+    first, equal = (RecommendRequest([item], k=3) for item in ("a", "a"))  # type: ignore[arg-type]
+    assert twin_of(first) is not None
+    assert twin_of(first) == twin_of(equal)
+    heavier, lighter = (RecommendRequest(("a",), channel_weights={"popularity": weight}) for weight in (0.5, 0.25))
+    assert twin_of(heavier) != twin_of(lighter)
+    assert twin_of(first) != twin_of(RecommendRequest(("a",), k=4))
+    assert twin_of(ExplainRequest(("a",), first)) != twin_of(RankRequest(("a",), first))
+    assert twin_of(DeleteRequest(("a",))) is None
+    assert twin_of(EmbedRequest(HATS)) is None
+
+
+def test_a_reply_that_is_shared_has_an_id_of_its_own_for_events() -> None:
+    reply = Recommendations("first", (), ("gone",), versions=Versions("m"))
+    again = result_again(reply)
+    assert again.recommendation_id not in ("", "first")
+    assert replace(again, recommendation_id="first") == reply
+    assert result_again("another result") == "another result"
 
 
 def test_a_request_that_is_not_cut_is_its_own_part() -> None:
