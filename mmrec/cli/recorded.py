@@ -25,12 +25,12 @@ class RecordedDataset(NamedTuple):
     left_out: LeftOut
 
 
-def dataset_with_events(dataset: Path, store: Path, out: Path) -> RecordedDataset:
+def dataset_with_events(dataset: Path, store: str, out: Path) -> RecordedDataset:
     """A dataset with the events of a store behind its own; a server may go on recording meanwhile.
 
     Args:
         dataset: A dataset folder.
-        store: Folder of `mmrec serve --store`.
+        store: Folder or URL of `mmrec serve --store`.
         out: Bundle folder, in whose work folder the dataset is made.
 
     Raises:
@@ -39,9 +39,10 @@ def dataset_with_events(dataset: Path, store: Path, out: Path) -> RecordedDatase
     """
     from mmrec.data.recorded_events import with_recorded_events
     from mmrec.training.work_folder import WORK
-    from mmrec_serving.event_log import SqliteEventReader, StoreFolder
+    from mmrec_serving.event_log import read_events
+    from mmrec_serving.store_place import store_place
 
-    with SqliteEventReader(StoreFolder(store)) as reader:
+    with read_events(store_place(store)) as reader:
         # In this order: whoever is deleted in between has no later event in the dataset, which would then be lost.
         last = reader.position()
         forgotten = reader.forgotten()

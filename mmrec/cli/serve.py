@@ -90,7 +90,9 @@ def serve(
     store: Annotated[
         str,
         typer.Option(
-            "--store", metavar="FOLDER", help="Folder for changes of the catalogue; without it, there are none."
+            "--store",
+            metavar="FOLDER|URL",
+            help="Folder, or database, for changes of the catalogue and events; without it, there are none.",
         ),
     ] = "",
     fold_after: Annotated[
@@ -168,6 +170,10 @@ def serve(
     not pass is not served, the log says why, and the server goes on as it is. With --fold-after or --fold-every it
     writes such versions itself, by compaction of the recorded changes.
 
+    Servers share a store in PostgreSQL: --store postgresql://USER@HOST/DATABASE, with the password in ~/.pgpass (in the
+    URL, the list of processes shows it). What one of them has recorded the others use within a second. Such a store
+    keeps events of customers, and no changes of the catalogue.
+
     With --language-model the sentences of explanations and conversations are worded in a thread of their own, within
     --wording-seconds; where that is over, or --wording-queue is full, those of templates are sent.
 
@@ -221,7 +227,7 @@ def serve(
         trace_share=trace_share,
         access_log=access_log,  # type: ignore[arg-type]  # it is checked there
         max_connection_age_s=max_connection_age or None,
-        store=Path(store) if store else None,
+        store=store or None,
         fold_after=fold_after,
         fold_every_s=fold_every or None,
         keep_versions=keep_versions,

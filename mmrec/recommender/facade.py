@@ -278,6 +278,15 @@ class Recommender(SnapshotAnswers, EngineMethods):
         with self._following:
             self._now.live.forget(forgotten, user_id)
 
+    def deleted_since(self, forgotten: ForgottenUsers) -> list[str]:
+        """Customers with recorded events who were deleted elsewhere, and whom no `forget_users` has named yet.
+
+        Args:
+            forgotten: All that were deleted.
+        """
+        with self._following:
+            return self._now.live.deleted_since(forgotten)
+
     def add_events(self, events: Iterable[tuple[int, UserEvent]], *, count: bool = True) -> None:
         """Use events that are recorded elsewhere; safe to call while requests are answered.
 

@@ -185,6 +185,11 @@ class LiveEvents:
         """Whether what the bundle knows of a customer must not be used."""
         return self._log.forgets(user_id)
 
+    def deleted_since(self, forgotten: ForgottenUsers) -> list[str]:
+        """Customers with events after the bundle who are in `forgotten` by a later deletion than any `forget` knows."""
+        known = self._log.forgotten.last
+        return [user for user in self._log.places if forgotten.has(user, known)]
+
     def forget(self, forgotten: ForgottenUsers, user_id: str = "") -> None:
         """Use nothing of deleted customers, in this value and all that share memory with it.
 

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.limits import check_choice, check_numbers
 from mmrec.sdk.connection import metadata_for
+from mmrec_serving.sqlite_files import StoreFolder
+from mmrec_serving.store_place import StorePlace, store_place
 
 AccessLogged = Literal["none", "errors", "all"]
 """Which calls are logged in the access log."""
@@ -51,8 +53,8 @@ class ServerConfig:
         trace_share: Share of calls that are traced, 0 to 1; a caller's ``traceparent`` decides for its own.
         max_connection_age_s: Seconds after which a connection is renewed, so that calls spread over new replicas;
             None: never.
-        store: Folder for recorded changes of the catalogue and events of customers, made if it is missing; None: they
-            are refused.
+        store: Folder, or URL, of the store for changes of the catalogue and events of customers, which is made if it is
+            missing; see `mmrec_serving.store_place`. None: they are refused.
         changes_in_memory: Whether changes and events are accepted without a store, and lost when the server ends; for
             tests and demos.
         fold_after: Number of recorded changes after which a compaction writes them into a new version of the bundle, in
@@ -90,7 +92,7 @@ class ServerConfig:
     traces: str = ""
     trace_share: float = 1.0
     max_connection_age_s: float | None = None
-    store: Path | None = None
+    store: Path | str | None = field(default=None, repr=False)
     changes_in_memory: bool = False
     fold_after: int = 0
     fold_every_s: float | None = None
@@ -135,12 +137,20 @@ class ServerConfig:
         check_numbers(self, "max_connection_age_s", over=0, high=1_000_000)
         self._check_housekeeping()
 
+    @property
+    def store_place(self) -> StorePlace | None:
+        """The place of the store."""
+        return None if self.store is None else store_place(self.store)
+
     def _check_housekeeping(self) -> None:
         _whole("fold_after", self.fold_after, 0, 2**62)
         _whole("keep_versions", self.keep_versions, 0, 1_000_000)
         if self.store is None and (self.fold_after or self.fold_every_s is not None):
             field = "fold_after" if self.fold_after else "fold_every_s"
             raise InvalidArgumentError(f"{field} is given without a store; compaction needs one", field=field)
+        if not isinstance(self.store_place, StoreFolder | None) and (self.fold_after or self.fold_every_s is not None):
+            field = "fold_after" if self.fold_after else "fold_every_s"
+            raise InvalidArgumentError(f"{field} is given with a database; compaction needs a folder", field=field)
         check_numbers(self, "fold_every_s", "trial_s", "tidy_every_s", "housekeeping_s", over=0, high=100_000_000)
 
 

@@ -1,4 +1,4 @@
-"""Errors as clients see them: errors of mmrec without paths of this machine, any other error as an id found in the log.
+"""Errors as clients see them: errors of mmrec without paths and URLs, any other error as an id found in the log.
 
 Every id is in the log. When the same place fails again and again, only the first few log lines have a traceback, so
 that the log stays readable. Knows nothing about gRPC.
@@ -21,8 +21,10 @@ _MESSAGES: Bursts[str] = Bursts()
 
 _OF_THE_SERVER = frozenset({"RESOURCE_EXHAUSTED", "UNAVAILABLE", "DATA_LOSS", "FAILED_PRECONDITION"})
 """Codes of errors about the server. Messages of others quote what the client sent, and are told as they are."""
-_PATH = re.compile(r"""(?P<quote>["'])(?:/|[A-Za-z]:\\).*?(?P=quote)|(?<![^\s(\[=])(?:/|[A-Za-z]:\\)[^\s"',;:()]+""")
-"""An absolute path, in quotes or up to the next space or mark."""
+_PATH = re.compile(
+    r"""(?P<quote>["'])(?:/|[A-Za-z]:\\|[a-z]+://).*?(?P=quote)|(?<![^\s(\[=])(?:/|[A-Za-z]:\\)[^\s"',;:()]+"""
+)
+"""An absolute path, in quotes or up to the next space or mark; or a URL in quotes."""
 
 
 def conceal(error: BaseException) -> MmrecError:

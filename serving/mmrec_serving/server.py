@@ -51,13 +51,15 @@ from mmrec.sdk.rpcs import (
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.admission import Admission
 from mmrec_serving.config import ServerConfig
-from mmrec_serving.event_log import SqliteEventReader, SqliteEventStore, StoreFolder
+from mmrec_serving.event_log import open_events, read_events
 from mmrec_serving.interceptors import AuthInterceptor, ErrorInterceptor
 from mmrec_serving.job_observer import OnStage, no_stage
 from mmrec_serving.pictures import PicturesAhead
 from mmrec_serving.priority import Pace, give_way
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
 from mmrec_serving.services import service_handlers
+from mmrec_serving.sqlite_files import StoreFolder
+from mmrec_serving.store_place import StorePlace
 from mmrec_serving.telemetry.calls import CallWatch
 from mmrec_serving.updates.engine import LiveEngine, warm_up
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
@@ -92,7 +94,9 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-def _prepared(engine_factory: Callable[[], Engine], store: Path | None, loaded: Future[Engine]) -> Mapping[str, Work]:
+def _prepared(
+    engine_factory: Callable[[], Engine], store: StorePlace | None, loaded: Future[Engine]
+) -> Mapping[str, Work]:
     """Load the engine and let it answer once."""
     try:
         engine = engine_factory()
@@ -100,7 +104,7 @@ def _prepared(engine_factory: Callable[[], Engine], store: Path | None, loaded: 
         warm_up(engine)
         if store is not None:
             # Before the first question: what is known of deleted customers is not used while events are replayed.
-            with suppress(NotFoundError), SqliteEventReader(StoreFolder(store)) as reader:
+            with suppress(NotFoundError), read_events(store) as reader:
                 cast(EventEngine, engine).forget_users(reader.forgotten())
     except BaseException as err:
         loaded.set_exception(err)
@@ -219,10 +223,11 @@ class Server:
             self._metrics = ServerMetrics(ServerState(self._waiting, self._engine, self._positions))
             self._watches.append(self._metrics)
         observed = self._metrics
+        store = self.config.store_place
         limits = SchedulerLimits(self.config.max_queue, self.config.max_batch, weight_of)
         questions = replace(limits, twin=twin_of, again=result_again)
         self._scheduler = Scheduler(
-            functools.partial(_prepared, engine_factory, self.config.store, loaded),
+            functools.partial(_prepared, engine_factory, store, loaded),
             questions,
             steady=lambda: _works(QUESTIONS, loaded.result().snapshot()),
             on_end=self._worker_ended,
@@ -257,9 +262,9 @@ class Server:
         self._changes: Scheduler | None = None
         self._large_changes: Scheduler | None = None
         self._events: Scheduler | None = None
-        if self.config.store is not None:
+        if isinstance(store, StoreFolder):
             self._changes = Scheduler(
-                functools.partial(self._open_changes, loaded, self.config.store),
+                functools.partial(self._open_changes, loaded, store.folder),
                 replace(limits, one_job=True),
                 name="mmrec-recording",
                 on_end=self._worker_ended,
@@ -272,8 +277,9 @@ class Server:
                 on_end=self._worker_ended,
                 observer=observed,
             )
+        if store is not None:
             self._events = Scheduler(
-                functools.partial(self._open_events, loaded, self.config.store),
+                functools.partial(self._open_events, loaded, store),
                 limits,
                 name="mmrec-events",
                 on_end=self._worker_ended,
@@ -365,10 +371,10 @@ class Server:
         assert self._catalogue is not None
         return self._catalogue.works()
 
-    def _open_events(self, loaded: Future[Engine], folder: Path) -> Mapping[str, Work]:
+    def _open_events(self, loaded: Future[Engine], place: StorePlace) -> Mapping[str, Work]:
         """Open the store of events and replay them when the engine is loaded; runs in the thread of the events."""
         engine = cast(EventEngine, loaded.result())
-        store = SqliteEventStore(StoreFolder(folder))
+        store = open_events(place)
         self._recorded = RecordedEvents(engine, store, self._worker_ended, self._committed("events"))
         try:
             self._recorded.replay()
@@ -500,8 +506,13 @@ class Server:
         return loaded.result() if loaded.done() and loaded.exception() is None else None
 
     def _positions(self) -> Mapping[str, int]:
-        stores = {"changes": self._catalogue, "events": self._recorded}
-        return {name: kept.store.position() for name, kept in stores.items() if kept is not None}
+        positions: dict[str, int] = {}
+        for name, kept in (("changes", self._catalogue), ("events", self._recorded)):
+            # A database may be out of reach; the other metrics are told then too.
+            with suppress(MmrecError):
+                if kept is not None:
+                    positions[name] = kept.store.position()
+        return positions
 
     def _committed(self, store: str) -> Callable[[float], None]:
         metrics = self._metrics

@@ -42,6 +42,10 @@ def test_our_own_errors_are_told_in_full() -> None:
             BundleError("/srv/bundle/versions/7/features.parquet is not a readable Parquet file: make it again"),
             "(see the log) is not a readable Parquet file: make it again",
         ),
+        (
+            UnavailableError("the store in 'postgresql://srv/srv' cannot be reached", retry_after_s=1.0),
+            "the store in (see the log) cannot be reached",
+        ),
     ],
 )
 def test_paths_of_the_server_are_in_the_log_alone(
@@ -49,7 +53,7 @@ def test_paths_of_the_server_are_in_the_log_alone(
 ) -> None:
     alike = conceal(error)
     assert told in alike.message
-    assert "/srv" not in str(alike)
+    assert "srv" not in str(alike)
     assert type(alike) is type(error)
     assert getattr(alike, "retry_after_s", None) == getattr(error, "retry_after_s", None)
     assert error.message in caplog.text

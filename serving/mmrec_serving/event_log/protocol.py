@@ -1,11 +1,13 @@
-"""The interface of a store of events; `SqliteEventStore` implements it.
+"""The interface of a store of events; `SqliteEventStore` and `PostgresEventStore` implement it.
 
 Unit of work: one call of many events. Every store keeps these promises:
 
 * Durable: what `record` returned survives a kill and a power cut. The events of a call are there all, or none of them.
 * Numbered: numbers rise by one per recorded event and are given once, whatever is deleted, and after a crash too.
 * Once: an event whose id was recorded before is not recorded again.
-* Forgotten: after `delete_user` nothing of that customer is left in the files of the store but a keyed digest.
+* In order: whoever has read the events up to a number never finds another one with a lower number later.
+* Forgotten: after `delete_user` the store has nothing of that customer but a keyed digest. What the files of the store
+  still hold is said by each implementation.
 * Never overwritten: a file that is damaged, or of another program or layout, is refused with a remedy and not changed.
 
 These do not hold for a disk that reports writes it has not made, or when somebody removes a ``-wal`` file. A call that
@@ -34,7 +36,7 @@ class RecordedEvent(NamedTuple):
 
 
 class EventReader(Protocol):
-    """Events to read. Any number of threads, here and in other processes, may read while one process writes."""
+    """Events to read. Any number of threads, here and in other processes, may read while others write."""
 
     def position(self) -> int:
         """Number of the last event that was ever recorded; 0: none."""
@@ -54,6 +56,10 @@ class EventReader(Protocol):
         Raises:
             BundleError: an event is damaged.
         """
+        ...
+
+    def last_deletion(self) -> int:
+        """Number of the last deletion of a customer; 0: none."""
         ...
 
     def forgotten(self) -> ForgottenUsers:
@@ -84,7 +90,12 @@ class EventReader(Protocol):
 
 
 class EventStore(EventReader, Protocol):
-    """Events to read and to write. One process writes, with any number of threads."""
+    """Events to read and to write, by any number of threads of one process, or of several if the store is shared."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes record and delete too."""
+        ...
 
     def record(self, events: Sequence[UserEvent]) -> list[int]:
         """Make events durable, all in one transaction.
@@ -100,7 +111,8 @@ class EventStore(EventReader, Protocol):
 
         Raises:
             ResourceExhaustedError: the disk is full. Nothing was recorded.
-            UnavailableError: the store is closed, or locked by another program. Nothing was recorded.
+            UnavailableError: the store is closed, locked by another program, or out of reach. Nothing was recorded; or
+                the connection was lost, and it is not known.
         """
         ...
 
@@ -108,9 +120,7 @@ class EventStore(EventReader, Protocol):
         """Delete every event of a customer, of whom `forgotten` then tells; returns how many there were.
 
         A customer without events is deleted too: a bundle may know of one. Each call is a deletion of its own, with the
-        next number. Afterwards no byte of the customer's id is in any file of the store, as far as these events brought
-        it there.
-        The ids of the events are forgotten too: one that is sent again is recorded.
+        next number. The ids of the events are forgotten too: one that is sent again is recorded.
 
         Raises:
             InvalidArgumentError: `user_id` is empty.

@@ -10,16 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 from mmrec.contract.forgotten_users import ForgottenUsers
-from mmrec.contract.rules import Id, Whole
 from mmrec.errors import InvalidArgumentError
+from mmrec_serving.event_log.arguments import LAST, MOST, NUMBER, USER
 from mmrec_serving.event_log.protocol import RecordedEvent
 from mmrec_serving.event_log.sqlite_file import CONTENT, EVENTS, digest, unpack
 from mmrec_serving.sqlite_files import ReaderPool, StoreFile, StoreFolder
 
-_LAST = 2**62
-_NUMBER = Whole(0, _LAST, "be 0 or the number of an event")
-_MOST = Whole(1, 100_000, "be from 1 to 100,000")
-_USER = Id(empty="pass the id of the customer")
 _COLUMNS = f"{', '.join(CONTENT)}, checksum"
 USER_NUMBER = "(SELECT number FROM users WHERE digest = ? AND user_id = ?)"
 """The number of a user by the two values of `user_key`; NULL if there is none."""
@@ -67,12 +63,18 @@ class SqliteEventReader:
     ) -> list[RecordedEvent]:
         """See `EventReader`."""
         key = user_key(user_id)
-        after = _NUMBER.check(after, "after")
-        upto = _LAST if upto is None else _NUMBER.check(upto, "upto")
-        most = _MOST.check(most, "most")
+        after = NUMBER.check(after, "after")
+        upto = LAST if upto is None else NUMBER.check(upto, "upto")
+        most = MOST.check(most, "most")
         with self._readers.connection() as db:
             rows = db.execute(_HISTORY, (*key, after, upto, most)).fetchall()
         return [self._recorded(sequence, user_id, row) for sequence, *row in reversed(rows)]
+
+    def last_deletion(self) -> int:
+        """See `EventReader`."""
+        with self._readers.connection() as db:
+            (last,) = db.execute("SELECT max(number) FROM deletions").fetchone()
+        return int(last or 0)
 
     def forgotten(self) -> ForgottenUsers:
         """See `EventReader`."""
@@ -82,7 +84,7 @@ class SqliteEventReader:
 
     def replay(self, after: int = 0, batch: int = 1000) -> Iterator[Sequence[RecordedEvent]]:
         """See `EventReader`."""
-        return self._batches(_NUMBER.check(after, "after"), _MOST.check(batch, "batch"))
+        return self._batches(NUMBER.check(after, "after"), MOST.check(batch, "batch"))
 
     def close(self) -> None:
         """See `EventReader`."""
@@ -110,5 +112,5 @@ def user_key(user_id: str) -> tuple[int, str]:
     Raises:
         InvalidArgumentError: the id is empty, or no id.
     """
-    _USER.check(user_id, "user_id")
+    USER.check(user_id, "user_id")
     return digest(user_id), user_id

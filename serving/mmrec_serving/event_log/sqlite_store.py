@@ -1,6 +1,7 @@
 """The store of events in one SQLite file: the default `EventStore`.
 
 Unit of work: one atomic transaction. One process writes, which a lock file ensures; readers use a `SqliteEventReader`.
+Of a deleted customer no byte is left in any file of the store, as far as recorded events brought it there.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from contextlib import ExitStack, suppress
 
 from mmrec.contract.events import UserEvent
 from mmrec.contract.forgotten_users import ForgottenUsers, new_key
-from mmrec.contract.rules import Each, Instance
 from mmrec.errors import ResourceExhaustedError, UnavailableError
+from mmrec_serving.event_log import arguments
 from mmrec_serving.event_log.sqlite_file import CONTENT, EVENTS, digest, pack
 from mmrec_serving.event_log.sqlite_reader import KEY, USER_NUMBER, SqliteEventReader, user_key
 from mmrec_serving.sqlite_files import Failpoint, StoreFile, StoreFolder, StoreWriter, no_failpoint
@@ -36,7 +37,6 @@ _INSERT_KEY = "INSERT INTO deletion_key (key) VALUES (?)"
 _INSERT_DELETION = (
     "INSERT OR REPLACE INTO deletions (number, digest) SELECT coalesce(max(number), 0) + 1, ? FROM deletions"
 )
-_EVENTS = Each(Instance((UserEvent,), "mmrec.UserEvent values"), "mmrec.UserEvent values")
 
 
 class SqliteEventStore(SqliteEventReader):
@@ -53,6 +53,9 @@ class SqliteEventStore(SqliteEventReader):
         ResourceExhaustedError: the disk is full.
         BundleError: it is damaged. It is not changed.
     """
+
+    shared = False
+    """See `EventStore`."""
 
     def __init__(
         self, place: StoreFolder, *, clock: Callable[[], float] = time.time, failpoint: Failpoint = no_failpoint
@@ -73,7 +76,7 @@ class SqliteEventStore(SqliteEventReader):
 
     def record(self, events: Sequence[UserEvent]) -> list[int]:
         """See `EventStore`."""
-        checked: tuple[UserEvent, ...] = _EVENTS.check(events, "events")
+        checked: tuple[UserEvent, ...] = arguments.EVENTS.check(events, "events")
         numbers: list[int] = []
         users: dict[str, int | None] = {"": None}
         with self._writer.transaction("record") as db:

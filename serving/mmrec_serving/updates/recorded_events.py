@@ -2,11 +2,14 @@
 
 Unit of work: the requests of one batch, which are recorded in one transaction. Histories have an event as soon as it is
 acknowledged. Counts of items that follow one another take a pass over all pairs of items, so a thread of low priority
-brings them up to date, soon after. Knows nothing about gRPC.
+brings them up to date, soon after. Where servers share the store, another thread follows what the others record and
+delete; all of them use the events in the order of their numbers, so their answers are the same. Knows nothing about
+gRPC.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,6 +35,10 @@ from mmrec_serving.event_log import EventStore
 from mmrec_serving.priority import give_way
 from mmrec_serving.worker_threads import OnEnd, Worker, nobody
 
+_log = logging.getLogger(__name__)
+
+_FOLLOW_S = 0.2
+"""Pause between two looks for what other servers have recorded."""
 _REST = 20.0
 """Pause after the counts were brought up to date, as a multiple of the time that it took."""
 _LEAST_REST_S = 0.2
@@ -53,6 +60,9 @@ class EventEngine(Protocol):
     def forget_users(self, forgotten: ForgottenUsers, user_id: str = "") -> None:
         """Use nothing of deleted customers, nor the earlier events of `user_id`, who has just been deleted."""
 
+    def deleted_since(self, forgotten: ForgottenUsers) -> list[str]:
+        """Customers with added events whom these deletions name, and those of the last `forget_users` do not."""
+
 
 class RecordedEvents:
     """The events of one engine's customers.
@@ -60,7 +70,7 @@ class RecordedEvents:
     Args:
         engine: Has no events after its bundle, until `replay`.
         store: Records events.
-        on_end: Called when the thread that counts ends by itself.
+        on_end: Called when one of the threads ends by itself.
         on_commit: Called with the seconds that it took to make events durable.
     """
 
@@ -75,19 +85,25 @@ class RecordedEvents:
         self._on_commit = on_commit
         self._wake = threading.Condition()
         self._closing = self._behind = False
-        self._forgotten = ForgottenUsers()
-        self._worker = Worker("mmrec-counting", self._count, on_end)
+        self._using = threading.Lock()
+        self._used = self._deletions = 0
+        """The last event that the engine uses, and the last deletion that it follows."""
+        self._counter = Worker("mmrec-counting", self._count, on_end)
+        self._follower = Worker("mmrec-following", self._follow, on_end)
 
     def replay(self) -> int:
         """Use all recorded events that the bundle does not include; returns the number of the last one. Called once."""
-        self._forgotten = self._store.forgotten()
-        self._engine.forget_users(self._forgotten)
-        held = int(self._engine.bundle.manifest.parameters.get(HOLDS_EVENTS, 0))
-        for batch in self._store.replay(held):
+        forgotten, self._used = self._store.forgotten(), self._store.position()
+        self._deletions = forgotten.last
+        self._engine.forget_users(forgotten)
+        for batch in self._store.replay(self._held):
             self._engine.add_events(batch, count=False)
+            self._used = max(self._used, batch[-1].sequence)
         self._engine.count_events()
-        self._worker.start()
-        return self._store.position()
+        self._counter.start()
+        if self._store.shared:
+            self._follower.start()
+        return self._used
 
     @property
     def store(self) -> EventStore:
@@ -105,18 +121,24 @@ class RecordedEvents:
     def record_many(self, requests: Sequence[RecordEventsRequest]) -> list[EventResults | MmrecError]:
         """Record the events of several requests; where that fails, none of them is recorded."""
         events = [event for request in requests if not request.validate_only for event in request.identified()]
-        before, began = self._store.position(), time.monotonic()
+        began = time.monotonic()
         try:
             numbers = self._store.record(events) if events else []
         except MmrecError as err:
             return [request.results() if request.validate_only else err for request in requests]
         self._on_commit(time.monotonic() - began)
-        # An event that was recorded before has the number of the first; one that comes twice here has one number.
-        new = {number: event for number, event in zip(numbers[::-1], events[::-1], strict=True) if number > before}
-        self._engine.add_events(sorted(new.items()), count=False)
-        with self._wake:
-            self._behind = self._behind or bool(new)
-            self._wake.notify_all()
+        with self._using:
+            # An event that was recorded before has the number of the first; one that comes twice here has one number.
+            pairs = zip(numbers[::-1], events[::-1], strict=True)
+            new = sorted((number, event) for number, event in dict(pairs).items() if number > self._used)
+            if new and not self._store.shared:
+                self._use(new)
+            elif new:
+                # Others may have recorded events before these, or have been the first to record one of them.
+                try:
+                    self._catch_up()
+                except MmrecError as err:
+                    _log.warning("events are recorded, and will be used later: %s", err.message)
         return [request.results() for request in requests]
 
     def list_many(self, requests: Sequence[ListEventsRequest]) -> list[EventPage | MmrecError]:
@@ -137,22 +159,83 @@ class RecordedEvents:
         return [outcome(self._delete, request) for request in requests]
 
     def _delete(self, request: DeleteUserRequest) -> DeletedUser:
-        try:
-            return DeletedUser(self._store.delete_user(request.user_id))
-        finally:
-            # A call that has failed may have deleted the events, with bytes of them left in a file.
-            forgotten = self._store.forgotten()
-            if forgotten.last > self._forgotten.last:
-                self._forgotten = forgotten
-                self._engine.forget_users(forgotten, request.user_id)
+        with self._using:
+            try:
+                return DeletedUser(self._store.delete_user(request.user_id))
+            finally:
+                # A call that has failed may have deleted the events, with bytes of them left in a file.
+                self._forget(request.user_id)
 
     def close(self) -> None:
         """Close the store."""
         with self._wake:
             self._closing = True
             self._wake.notify_all()
-        self._worker.join()
+        self._counter.join()
+        self._follower.join()
         self._store.close()
+
+    # --- what the engine uses, with the lock held -------------------------------------------------------------
+
+    @property
+    def _held(self) -> int:
+        """Number of the last event that the bundle includes."""
+        return int(self._engine.bundle.manifest.parameters.get(HOLDS_EVENTS, 0))
+
+    def _use(self, events: Sequence[tuple[int, UserEvent]]) -> None:
+        """Let the engine use events, which follow those that it has."""
+        self._engine.add_events(events, count=False)
+        self._used = events[-1][0]
+        with self._wake:
+            self._behind = True
+            self._wake.notify_all()
+
+    def _catch_up(self) -> None:
+        """Use all events that were recorded, here or elsewhere."""
+        last = self._store.position()
+        for batch in self._store.replay(self._used):
+            self._use(batch)
+        # The last ones may have been deleted.
+        self._used = max(self._used, last)
+
+    def _forget(self, user_id: str = "") -> None:
+        """Follow deletions, made here, of `user_id`, or elsewhere."""
+        forgotten = self._store.forgotten()
+        if forgotten.last == self._deletions:
+            return
+        only = bool(user_id) and forgotten.last == self._deletions + 1
+        deleted = [user_id] if only else self._engine.deleted_since(forgotten)
+        self._engine.forget_users(forgotten)
+        for user in deleted:
+            self._engine.forget_users(forgotten, user)
+            # Of one that has come back, the events after the deletion stay.
+            later = self._store.history(user, after=self._held, upto=self._used, most=100_000)
+            self._engine.add_events(later, count=False)
+        self._deletions = forgotten.last
+
+    # --- threads ----------------------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        lost = False
+        while True:
+            with self._wake:
+                if self._wake.wait_for(lambda: self._closing, _FOLLOW_S):
+                    return
+            try:
+                if self._store.position() > self._used:
+                    with self._using:
+                        self._catch_up()
+                if self._store.last_deletion() > self._deletions:
+                    with self._using:
+                        self._forget()
+            except MmrecError as err:
+                if not lost and not self._closing:
+                    _log.warning("events of other servers are not followed: %s", err.message)
+                lost = True
+            else:
+                if lost:
+                    _log.warning("events of other servers are followed again")
+                lost = False
 
     def _count(self) -> None:
         give_way()

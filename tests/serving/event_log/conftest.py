@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Protocol
 import pytest
 
 from mmrec_serving.event_log import EventStore, SqliteEventStore, StoreFolder
+from tests.postgres_server import PostgresServer
 
 
 class OpenStore(Protocol):
@@ -22,10 +24,24 @@ def open_sqlite(folder: Path, *, clock: Callable[[], float] = time.time) -> Even
     return SqliteEventStore(StoreFolder(folder), clock=clock)
 
 
-@pytest.fixture(scope="module", params=[open_sqlite], ids=["sqlite"])
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def open_store(request: pytest.FixtureRequest) -> OpenStore:
-    opened: OpenStore = request.param
-    return opened
+    if request.param == "sqlite":
+        return open_sqlite
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+
+    def open_postgres(folder: Path, *, clock: Callable[[], float] = time.time) -> EventStore:
+        from mmrec_serving.event_log.postgres_store import PostgresEventStore
+        from mmrec_serving.postgres import PostgresPlace
+
+        return PostgresEventStore(PostgresPlace(postgres.make_schema(schema_of(folder))), clock=clock)
+
+    return open_postgres
+
+
+def schema_of(folder: Path) -> str:
+    """The schema in which a store is that another one would have in a folder."""
+    return f"s{hashlib.sha256(str(folder).encode()).hexdigest()[:20]}"
 
 
 @pytest.fixture
