@@ -10,6 +10,7 @@ import pytest
 import mmrec
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.contract.events import UserEvent
+from mmrec.contract.forgotten_users import ForgottenUsers
 from mmrec.contract.items import ItemInput
 from mmrec.contract.requests import HistoryEvent, RecommendRequest
 from mmrec.recommender.live_events import LiveEvent, LiveEvents, given_events, live_events
@@ -55,6 +56,17 @@ def test_a_value_stays_as_it_is_when_longer_ones_are_made_of_it() -> None:
     assert wide == [[0, 0, 0, 0, 1, 0.5, 0, 0, 0], [0, 0, 0, 0, 0, 1, 0, 0, 0]]
     assert _pairs(two)[0] == [[0, 6, 0, 0, 1, 6, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0]]
     assert _pairs(other)[0] == [[0, 6, 0, 0, 1, 6, 0.5, 0], [0, 0, 0, 0, 0, 0, 1, 0]]
+
+
+def test_customers_with_events_who_were_deleted_elsewhere_are_found_once() -> None:
+    live = LiveEvents.begin(ranking_model().parts).after([LiveEvent("ann", "A"), LiveEvent("bob", "B")])
+    forgotten = ForgottenUsers().with_user("nobody").with_user("ann")
+    assert live.deleted_since(forgotten) == ["ann"]
+    live.forget(forgotten, "ann")
+    assert live.deleted_since(forgotten) == []
+    later = live.after([LiveEvent("ann", "C")])
+    assert later.deleted_since(forgotten) == []
+    assert later.deleted_since(forgotten.with_user("bob").with_user("ann")) == ["bob", "ann"]
 
 
 def test_transitions_follow_when_they_are_counted() -> None:
