@@ -53,5 +53,6 @@ from mmrec.recommender import Recommender as Recommender
 from mmrec.sdk.aio import AsyncClient as AsyncClient
 from mmrec.sdk.client import Client as Client
 from mmrec.sdk.connection import Tls as Tls
+from mmrec.sdk.timing import CallTiming as CallTiming
 
 __version__: str

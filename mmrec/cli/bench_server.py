@@ -65,6 +65,8 @@ def bench_server(
     Raises:
         InvalidArgumentError: --server is missing, or a flag breaks a rule.
     """
+    if connection.timing:
+        raise InvalidArgumentError("--timing is of single calls; the results of a load have latencies", field="timing")
     access = server_access(connection)
     # Quick to import: neither torch nor what a server needs.
     from mmrec.evaluation.load import Load, draw_load, run_load

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mmrec.recommender import Recommender
     from mmrec.sdk.client import Client
     from mmrec.sdk.connection import Tls
+    from mmrec.sdk.timing import CallTiming
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,9 @@ class Connection:
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", help="Timeout of a request to --server.")
     ] = 10.0
+    timing: Annotated[
+        bool, typer.Option("--timing", help="Say on stderr how long --server took for each stage of a call.")
+    ] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +172,14 @@ def open_server(connection: Connection) -> Iterator[Client]:
     target, token, tls = server_access(connection)
     from mmrec.sdk.client import Client
 
-    with Client(target, token=token, tls=tls or False, timeout=connection.timeout) as client:
+    on_timing = _print_timing if connection.timing else None
+    with Client(target, token=token, tls=tls or False, timeout=connection.timeout, on_timing=on_timing) as client:
         yield client
+
+
+def _print_timing(timing: CallTiming) -> None:
+    stages = ", ".join(f"{name} {1000 * seconds:.1f}" for name, seconds in timing.stages.items())
+    typer.echo(f"{timing.method.rpartition('/')[2]}: {1000 * timing.total:.1f} ms on the server ({stages})", err=True)
 
 
 def holds_dataset(folder: Path) -> bool:

@@ -31,6 +31,7 @@ from mmrec.sdk.aio_transport import AsyncGrpcTransport, AsyncTransport
 from mmrec.sdk.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls, Token, checked_timeout
 from mmrec.sdk.inputs import AsyncUpsertBatches
 from mmrec.sdk.streams import each
+from mmrec.sdk.timing import OnTiming
 from mmrec.sdk.upsert_stream import UpsertStream
 
 Q = TypeVar("Q")
@@ -50,8 +51,10 @@ class AsyncClient(AsyncMethods):
             several threads.
         tls: True for TLS with the default authorities, or `Tls` for your own; False for none.
         timeout: Default timeout of a call in seconds, above 0.
-        transport: Replaces gRPC, and `target`, `token` and `tls` are not used; for tests, see
+        transport: Replaces gRPC, and `target`, `token`, `tls` and `on_timing` are not used; for tests, see
             `mmrec.sdk.aio_transport.AsyncEngineTransport`.
+        on_timing: Called with how long the server worked on each call, stage by stage, failed ones included, before
+            the call returns; streams tell nothing. None: the server is not asked.
 
     Raises:
         InvalidArgumentError: an argument breaks a rule.
@@ -66,10 +69,13 @@ class AsyncClient(AsyncMethods):
         tls: bool | Tls = False,
         timeout: float = DEFAULT_TIMEOUT_S,
         transport: AsyncTransport | None = None,
+        on_timing: OnTiming | None = None,
     ) -> None:
         self._timeout = checked_timeout(timeout, DEFAULT_TIMEOUT_S)
         own_tls = (Tls() if tls else None) if isinstance(tls, bool) else tls
-        self._transport: AsyncTransport = transport or AsyncGrpcTransport(target, token=token, tls=own_tls)
+        self._transport: AsyncTransport = transport or AsyncGrpcTransport(
+            target, token=token, tls=own_tls, on_timing=on_timing
+        )
 
     async def recommend_many(
         self, requests: Iterable[RecommendRequest], *, timeout: float | None = None

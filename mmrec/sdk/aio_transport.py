@@ -19,6 +19,7 @@ from mmrec.sdk.connection import (
     metadata_source,
 )
 from mmrec.sdk.streams import AsyncEngineStream, AsyncGrpcStream, AsyncStream
+from mmrec.sdk.timing import ASKED, OnTiming, tell_timing
 from mmrec.sdk.transport import EngineTransport
 
 
@@ -41,14 +42,19 @@ class AsyncTransport(Protocol):
 class AsyncGrpcTransport:
     """Calls over one gRPC channel, which is created by the first call, as it belongs to the running event loop.
 
+    See `mmrec.sdk.client.Client` for the arguments.
+
     Raises:
         InvalidArgumentError: target, token or TLS files cannot be used.
         NotFoundError: a TLS file cannot be read.
     """
 
-    def __init__(self, target: str, *, token: Token | None = None, tls: Tls | None = None) -> None:
+    def __init__(
+        self, target: str, *, token: Token | None = None, tls: Tls | None = None, on_timing: OnTiming | None = None
+    ) -> None:
         self.target = checked_target(target)
-        self._metadata = metadata_source(token)
+        self._metadata = metadata_source(token, *((ASKED,) if on_timing is not None else ()))
+        self._on_timing = on_timing
         self._options = channel_options(tls)
         self._credentials = tls.credentials() if tls is not None else None
         self._channel: Any = None
@@ -62,9 +68,13 @@ class AsyncGrpcTransport:
         if path not in self._calls:
             self._calls[path] = self._channel.unary_unary(path)
         try:
-            reply: bytes = await self._calls[path](request, timeout=timeout, metadata=metadata)
+            call = self._calls[path](request, timeout=timeout, metadata=metadata)
+            reply: bytes = await call
+            if self._on_timing is not None:
+                tell_timing(self._on_timing, path, tuple(await call.trailing_metadata() or ()))
         except grpc.aio.AioRpcError as err:
             trailer = tuple(err.trailing_metadata() or ())
+            tell_timing(self._on_timing, path, trailer)
             raise error_from_rpc(err.code().name, err.details() or "", trailer, self.target, timeout) from None
         except grpc.aio.UsageError:
             raise closed_error(self.target) from None

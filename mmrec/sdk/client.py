@@ -27,6 +27,7 @@ from mmrec.sdk.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls, Token, 
 from mmrec.sdk.conversation import Conversation
 from mmrec.sdk.inputs import UpsertBatches
 from mmrec.sdk.methods import Methods
+from mmrec.sdk.timing import OnTiming
 from mmrec.sdk.transport import GrpcTransport, Transport
 from mmrec.sdk.upsert_stream import UpsertStream
 
@@ -47,8 +48,10 @@ class Client(Methods):
             several threads.
         tls: True for TLS with the default authorities, or `Tls` for your own; False for none.
         timeout: Default timeout of a call in seconds, above 0.
-        transport: Replaces gRPC, and `target`, `token` and `tls` are not used; for tests, see
+        transport: Replaces gRPC, and `target`, `token`, `tls` and `on_timing` are not used; for tests, see
             `mmrec.sdk.transport.EngineTransport`.
+        on_timing: Called with how long the server worked on each call, stage by stage, failed ones included, before
+            the call returns; streams tell nothing. None: the server is not asked.
 
     Raises:
         InvalidArgumentError: an argument breaks a rule.
@@ -63,10 +66,11 @@ class Client(Methods):
         tls: bool | Tls = False,
         timeout: float = DEFAULT_TIMEOUT_S,
         transport: Transport | None = None,
+        on_timing: OnTiming | None = None,
     ) -> None:
         self._timeout = checked_timeout(timeout, DEFAULT_TIMEOUT_S)
         own_tls = (Tls() if tls else None) if isinstance(tls, bool) else tls
-        self._transport: Transport = transport or GrpcTransport(target, token=token, tls=own_tls)
+        self._transport: Transport = transport or GrpcTransport(target, token=token, tls=own_tls, on_timing=on_timing)
 
     def recommend_many(
         self, requests: Iterable[RecommendRequest], *, timeout: float | None = None

@@ -124,16 +124,16 @@ def metadata_for(token: str | None) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {token}"),)
 
 
-def metadata_source(token: Token | None) -> Callable[[], tuple[tuple[str, str], ...]]:
-    """Makes the metadata of a call, each time anew where the token is a function.
+def metadata_source(token: Token | None, *more: tuple[str, str]) -> Callable[[], tuple[tuple[str, str], ...]]:
+    """Makes the metadata of a call, each time anew where the token is a function; `more` is added to them.
 
     Raises:
         InvalidArgumentError: the token cannot be sent; a function's, when metadata are made.
     """
     if callable(token):
         current = token
-        return lambda: metadata_for(current())
-    metadata = metadata_for(token)
+        return lambda: (*metadata_for(current()), *more)
+    metadata = (*metadata_for(token), *more)
     return lambda: metadata
 
 

@@ -25,6 +25,7 @@ from mmrec.sdk.connection import (
 )
 from mmrec.sdk.rpcs import RPCS
 from mmrec.sdk.streams import EngineStream, GrpcStream, Stream
+from mmrec.sdk.timing import ASKED, OnTiming, tell_timing
 
 
 class Transport(Protocol):
@@ -63,14 +64,19 @@ class Transport(Protocol):
 class GrpcTransport:
     """Calls over one gRPC channel, which connects on first use and reconnects when the connection is lost.
 
+    See `mmrec.sdk.client.Client` for the arguments.
+
     Raises:
         InvalidArgumentError: target, token or TLS files cannot be used.
         NotFoundError: a TLS file cannot be read.
     """
 
-    def __init__(self, target: str, *, token: Token | None = None, tls: Tls | None = None) -> None:
+    def __init__(
+        self, target: str, *, token: Token | None = None, tls: Tls | None = None, on_timing: OnTiming | None = None
+    ) -> None:
         self.target = checked_target(target)
-        self._metadata = metadata_source(token)
+        self._metadata = metadata_source(token, *((ASKED,) if on_timing is not None else ()))
+        self._on_timing = on_timing
         options = channel_options(tls)
         self._channel = (
             grpc.insecure_channel(target, options)
@@ -85,13 +91,16 @@ class GrpcTransport:
         try:
             if path not in self._calls:
                 self._calls[path] = self._channel.unary_unary(path)
-            reply: bytes = self._calls[path](request, timeout=timeout, metadata=metadata)
+            reply: bytes
+            reply, call = self._calls[path].with_call(request, timeout=timeout, metadata=metadata)
         except grpc.RpcError as err:
+            tell_timing(self._on_timing, path, err.trailing_metadata())
             raise error_from_rpc(
                 err.code().name, err.details() or "", err.trailing_metadata(), self.target, timeout
             ) from None
         except ValueError:
             raise closed_error(self.target) from None
+        tell_timing(self._on_timing, path, call.trailing_metadata())
         return reply
 
     def stream(self, path: str, timeout: float) -> Stream:

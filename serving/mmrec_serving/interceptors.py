@@ -89,24 +89,26 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
             self._none.clear()
             call = begin_call(self._watches, details.method, request_id, details.invocation_metadata)
             try:
-                context.set_trailing_metadata((("x-request-id", request_id),))
+                context.set_trailing_metadata(call.trailer())
                 if self._admission is not None:
                     caller = self._admission.identify(details.invocation_metadata)
                     key = caller.key.name
                     caller.admit(details.method)
                     request = _Admitted(request, self._admission, details)
-                return await inner(request, context)
+                reply = await inner(request, context)
+                context.set_trailing_metadata(call.trailer())
+                return reply
             except asyncio.CancelledError:
                 if self._ended:
                     stopped = UnavailableError("the server has stopped; try another one", retry_after_s=1.0)
                     code = stopped.code
-                    await _abort(context, stopped, request_id)
+                    await _abort(context, stopped, call.trailer())
                 code = "CANCELLED"
                 raise
             except Exception as err:
                 error = conceal(err)
                 code, error_id = error.code, error.error_id if isinstance(error, InternalError) else ""
-                await _abort(context, error, request_id)
+                await _abort(context, error, call.trailer())
             finally:
                 self._running.discard(task)
                 if not self._running:
@@ -173,18 +175,15 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused-
 
 def _refusal(error: MmrecError, handler: Any, request_id: str) -> Any:
     async def refuse(_: Any, context: Any) -> NoReturn:
-        await _abort(context, error, request_id)
+        await _abort(context, error, (("x-request-id", request_id),))
 
     # As for a stream of requests: of such a call gRPC reads nothing by itself.
     return handler_like(refuse, True, handler.response_streaming)
 
 
-async def _abort(context: Any, error: MmrecError, request_id: str) -> NoReturn:
+async def _abort(context: Any, error: MmrecError, trailer: tuple[tuple[str, str], ...]) -> NoReturn:
     message, details = error_to_trailer(error)
-    trailer: list[tuple[str, Any]] = [(DETAILS_KEY, details)]
-    if request_id:
-        trailer.append(("x-request-id", request_id))
-    await context.abort(grpc.StatusCode[error.code], message, tuple(trailer))
+    await context.abort(grpc.StatusCode[error.code], message, ((DETAILS_KEY, details), *trailer))
     raise AssertionError("abort always raises")
 
 

@@ -66,3 +66,9 @@ def test_flags_that_break_a_rule_are_named(
     status, _, err = _run(arguments, capsys)
     assert status == 2
     assert words in err
+
+
+def test_times_of_single_calls_are_not_of_a_load(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = _run(["--server", "localhost:1", "--rate", "1", "--timing"], capsys)
+    assert (status, out) == (2, "")
+    assert "--timing is of single calls" in err

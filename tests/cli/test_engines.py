@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.cli.engines import Connection, Place, print_ranking
+from mmrec.cli.engines import Connection, Place, open_server, print_ranking
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.output import Output
 from mmrec.contract.items import ChannelShare, ItemRecord, ScoredItem
 from mmrec.errors import InvalidArgumentError
+from mmrec_serving import BackgroundServer
+from tests.fake_engine import FakeEngine
 
 
 @pytest.mark.parametrize(
@@ -81,3 +84,14 @@ def test_an_explanation_names_the_largest_share_first(capsys: pytest.CaptureFixt
         "from",
         "5",
     ]
+
+
+def test_the_times_of_a_call_are_said_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with BackgroundServer(FakeEngine) as server:
+        for timing in (False, True):
+            with open_server(Connection(server=server.target, timing=timing)) as client:
+                client.info()
+    out, err = capsys.readouterr()
+    assert out == ""
+    said = "GetServiceInfo: N ms on the server (arrive N, decode N, queue N, run N, encode N)\n"
+    assert re.sub(r"\d+\.\d", "N", err) == said

@@ -74,6 +74,7 @@ def test_the_front_door_opens_on_every_name() -> None:
     assert mmrec.__all__ == [
         "__version__",
         "AsyncClient",
+        "CallTiming",
         "ChangeEntry",
         "ChangeResults",
         "Client",

@@ -7,12 +7,14 @@ its own task and in threads that its task waits for. Knows nothing about gRPC an
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Protocol
 
-Metadata = Iterable[tuple[str, str | bytes]]
-"""Keys and values that come with a call."""
+from mmrec.sdk.timing import ASKED, TIMING_KEY, timing_text
+
+Metadatum = tuple[str, str | bytes]
+"""A key and its value, which come with a call."""
 
 
 class CallRecord(Protocol):
@@ -48,19 +50,45 @@ class CallWatch(Protocol):
         ...
 
 
+class CallTimer:
+    """Adds up the stages of one call, for its caller; a `CallRecord`."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._stages: dict[str, float] = {}
+
+    def stage(self, name: str, began: float, ended: float, batch: int) -> None:
+        """See `CallRecord`."""
+        self._stages[name] = self._stages.get(name, 0.0) + ended - began
+
+    def ended(self, code: str) -> None:
+        """See `CallRecord`."""
+
+    def text(self) -> str:
+        """The times up to now; see `mmrec.sdk.timing`."""
+        return timing_text(dict(self._stages), time.monotonic() - self._began)
+
+
 class Call:
     """A running call.
 
     Args:
         records: Are told of its stages and its end.
         request_id: Its id.
+        timer: One of the records, if its caller asks for its times.
     """
 
-    __slots__ = ("_records", "request_id")
+    __slots__ = ("_records", "_timer", "request_id")
 
-    def __init__(self, records: Sequence[CallRecord], request_id: str = "") -> None:
+    def __init__(self, records: Sequence[CallRecord], request_id: str = "", timer: CallTimer | None = None) -> None:
         self._records = records
+        self._timer = timer
         self.request_id = request_id
+
+    def trailer(self) -> tuple[tuple[str, str], ...]:
+        """What its client is told at its end: its id, and if it was asked for, the time of its stages."""
+        own = ("x-request-id", self.request_id)
+        return (own,) if self._timer is None else (own, (TIMING_KEY, self._timer.text()))
 
     def stage(self, name: str, began: float, ended: float | None = None, batch: int = 0) -> None:
         """See `CallRecord.stage`; without `ended` the stage ends now."""
@@ -85,9 +113,15 @@ def current_call() -> Call:
     return _current.get()
 
 
-def begin_call(watches: Sequence[CallWatch], method: str, request_id: str, metadata: Metadata | None) -> Call:
+def begin_call(
+    watches: Sequence[CallWatch], method: str, request_id: str, metadata: Sequence[Metadatum] | None
+) -> Call:
     """Begin a call, which this task runs for from now on to its end."""
     words = {key: value for key, value in metadata or () if isinstance(value, str)} if watches else {}
-    call = Call(tuple(watch.began(method, request_id, words) for watch in watches), request_id)
+    records = [watch.began(method, request_id, words) for watch in watches]
+    timer = CallTimer() if ASKED in (metadata or ()) else None
+    if timer is not None:
+        records.append(timer)
+    call = Call(records, request_id, timer)
     _current.set(call)
     return call
