@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 TIMING_KEY = "mmrec-timing"
 """Name of the metadata."""
@@ -43,8 +44,8 @@ def timing_text(stages: Mapping[str, float], total: float) -> str:
     return ", ".join(f"{name};dur={_MS * seconds:.3f}" for name, seconds in [*stages.items(), (_TOTAL, total)])
 
 
-def read_timing(method: str, trailer: Iterable[tuple[str, str | bytes]] | None) -> CallTiming | None:
-    """The times in a call's trailing metadata; None where there are none that can be read."""
+def read_timing(method: str, trailer: Iterable[Any] | None) -> CallTiming | None:
+    """The times in a call's trailing metadata, pairs of name and value; None where there are none that can be read."""
     text = next((value for key, value in trailer or () if key == TIMING_KEY), None)
     if not isinstance(text, str):
         return None
@@ -56,7 +57,7 @@ def read_timing(method: str, trailer: Iterable[tuple[str, str | bytes]] | None) 
         return None
 
 
-def tell_timing(on_timing: OnTiming | None, method: str, trailer: Iterable[tuple[str, str | bytes]] | None) -> None:
+def tell_timing(on_timing: OnTiming | None, method: str, trailer: Iterable[Any] | None) -> None:
     """Call `on_timing` with the times in a call's trailing metadata, where there are both."""
     timing = None if on_timing is None else read_timing(method, trailer)
     if on_timing is not None and timing is not None:
