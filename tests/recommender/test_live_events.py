@@ -59,12 +59,12 @@ def test_a_value_stays_as_it_is_when_longer_ones_are_made_of_it() -> None:
 
 
 def test_customers_with_events_who_were_deleted_elsewhere_are_found_once() -> None:
-    live = LiveEvents.begin(ranking_model().parts).after([LiveEvent("ann", "A"), LiveEvent("bob", "B")])
+    live = _begun().after([LiveEvent("ann", "d"), LiveEvent("bob", "e")])
     forgotten = ForgottenUsers().with_user("nobody").with_user("ann")
     assert live.deleted_since(forgotten) == ["ann"]
     live.forget(forgotten, "ann")
     assert live.deleted_since(forgotten) == []
-    later = live.after([LiveEvent("ann", "C")])
+    later = live.after([LiveEvent("ann", "f")])
     assert later.deleted_since(forgotten) == []
     assert later.deleted_since(forgotten.with_user("bob").with_user("ann")) == ["bob", "ann"]
 
