@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=default.threads, help="of every contender; default: every core")
     parser.add_argument("--data", type=Path, default=default.data, help="folder of the real data sets")
     parser.add_argument("--adapted", type=Path, help="folder written by mmrec adapt, instead of adapting here")
+    parser.add_argument("--dictionary", type=Path, default=default.dictionary, help="WordNet's database files")
     parser.add_argument("--peers", type=Path, default=default.peers, help="environment with requirements-peers.txt")
     parser.add_argument("--seeds", type=int, default=default.seeds, help="trainings that are averaged")
     parser.add_argument(

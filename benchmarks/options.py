@@ -22,6 +22,7 @@ class Options:
         threads: Threads of every contender.
         data: Folder of the real data sets.
         adapted: A folder written by ``mmrec adapt``, instead of adapting here.
+        dictionary: Folder with WordNet's database files.
         peers: Environment of the peers that cannot share this one.
         seeds: Trainings that are averaged.
         side_seeds: The same of quality's ablations, cold starts and peers, at most `seeds`.
@@ -37,6 +38,7 @@ class Options:
     threads: int = os.cpu_count() or 1
     data: Path = ROOT.parent / "shared" / "data"
     adapted: Path | None = None
+    dictionary: Path = Path("/usr/share/wordnet")
     peers: Path = ROOT / ".venv-peers"
     seeds: int = 3
     side_seeds: int = 1

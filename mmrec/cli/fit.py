@@ -73,6 +73,14 @@ def fit(
             help="Train the LLM on all tasks of this set of `mmrec prepare` too; a pretrained one then reads wishes.",
         ),
     ] = "",
+    dictionary: Annotated[
+        str,
+        typer.Option(
+            "--dictionary",
+            metavar="FOLDER",
+            help="WordNet's database files: definitions of the words of wishes, such as /usr/share/wordnet of Debian.",
+        ),
+    ] = "",
     encoders_from: Annotated[
         str,
         typer.Option("--encoders-from", metavar="BUNDLE", help="Use this bundle's encoders instead of training any."),
@@ -210,6 +218,7 @@ def fit(
         ),
         training=training,
         instructions=replace(config.instructions, folder=instructions),
+        dictionary=dictionary,
     )
     recorded = None
     if events_from:

@@ -28,7 +28,7 @@ from scipy.special import log_softmax, softmax
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.language.attributes import Attributes, Encode, entries_of
 from mmrec.language.wishes import OTHER_WORDINGS, WORDINGS, shown_name
-from mmrec.language.words import stem, tokens_of, vocabulary
+from mmrec.language.words import stem, stems, tokens_of, vocabulary
 from mmrec.runtime.limits import check_numbers
 
 Vectors = npt.NDArray[np.float32]
@@ -114,6 +114,10 @@ class ValueReader:
         self.models = tuple(models)
         self.about = about
         self._code = [{value: code for code, value in enumerate(model.values)} for model in self.models]
+        self.column_words = frozenset(word for model in self.models for word in stems(shown_name(model.column)))
+        """Stems of the words of the columns' names."""
+        self.value_names = frozenset(filter(None, (stems(value) for model in self.models for value in model.values)))
+        """Stems of every value."""
 
     def probabilities(self, vectors_BD: Vectors) -> list[Vectors]:
         """Chance of each value of each column that it is meant.

@@ -37,6 +37,7 @@ from mmrec.generator.backbone import Backbone, load_backbone, positions_of, save
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import RESIDUAL, ItemTable, Neighbours
 from mmrec.generator.model import Generator
+from mmrec.language.dictionary import Dictionary
 from mmrec.language.value_reader import ValueReader
 from mmrec.language.wish_prompts import WishPrompts
 from mmrec.ratings.model import RatingModel
@@ -69,6 +70,8 @@ SETTINGS = "settings.json"
 TERMS = "terms.json"
 WORDS = "words.safetensors"
 VALUE_READER = "value_reader"
+DICTIONARY = "dictionary.parquet"
+DICTIONARY_NOTICE = "dictionary.txt"
 ENCODERS = "encoders"
 INSTRUCTED = "instructed"
 """Name of the blend for customers behind whose history the LLM reads a sentence."""
@@ -158,6 +161,7 @@ class Parts(NamedTuple):
         rating_model: Predicts ratings; None for a dataset without enough of them.
         value_reader: Says which values of the columns a sentence means; None where no column can be read.
         prompts: Puts wishes to a pretrained LLM that was trained on instructions; None for another one.
+        dictionary: Defines the words of sentences for `value_reader`; None: the fit was given none.
     """
 
     catalogue: Catalogue
@@ -182,6 +186,7 @@ class Parts(NamedTuple):
     rating_model: RatingModel | None = None
     value_reader: ValueReader | None = None
     prompts: WishPrompts | None = None
+    dictionary: Dictionary | None = None
 
     @property
     def blend(self) -> Blend:
@@ -263,6 +268,9 @@ def write_parts(
     if parts.value_reader is not None:
         writer.write_tensors(f"{VALUE_READER}.safetensors", parts.value_reader.tensors())
         writer.write_json(f"{VALUE_READER}.json", parts.value_reader.described())
+    if parts.dictionary is not None:
+        writer.write_table(DICTIONARY, parts.dictionary.table())
+        writer.write_text(DICTIONARY_NOTICE, parts.dictionary.notice + "\n")
     words = {"idf": parts.lexical.vocabulary.idf_V, "components": parts.sketch.components_VS}
     writer.write_tensors(WORDS, words)
     writer.write_json(
@@ -343,6 +351,7 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         rating_model=_read_rating_model(bundle, items),
         value_reader=_read_value_reader(bundle),
         prompts=_read_prompts(bundle, generator),
+        dictionary=_read_dictionary(bundle),
     )
 
 
@@ -710,6 +719,18 @@ def _read_value_reader(bundle: Bundle) -> ValueReader | None:
         raise BundleError(
             f"{bundle.root}: {VALUE_READER}.safetensors has no {err.args[0]!r}; it was written by another version: fit "
             "again"
+        ) from err
+
+
+def _read_dictionary(bundle: Bundle) -> Dictionary | None:
+    if DICTIONARY not in bundle.manifest.files:
+        return None
+    try:
+        return Dictionary.from_table(bundle.read_table(DICTIONARY))
+    except KeyError as err:
+        raise BundleError(
+            f"{bundle.root}: {DICTIONARY} has no column of texts {err.args[0]!r}; it was written by another version: "
+            "fit again"
         ) from err
 
 

@@ -9,7 +9,7 @@ candidate, and the list is exact. Works on catalogue rows; knows nothing about r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
@@ -47,6 +47,7 @@ class Search(NamedTuple):
         raised: Items that need candidates of their own: members of promotions and of shares of places. Shape of each:
             (N,), bool.
         liked_N: Likeness of each item to a wish; None: no wish. Shape: (N,), float32.
+        meaning_D: Vector of the sentence by which values are read; None: `instruction_D`. Shape: (D,), float32.
     """
 
     history: npt.NDArray[np.int32]
@@ -56,6 +57,12 @@ class Search(NamedTuple):
     instruction: str = ""
     raised: tuple[Bitmap, ...] = ()
     liked_N: Floats | None = None
+    meaning_D: Floats | None = None
+
+    @property
+    def wish_D(self) -> Floats | None:
+        """What values are read by. Shape: (D,), float32."""
+        return self.instruction_D if self.meaning_D is None else self.meaning_D
 
 
 class Candidates(NamedTuple):
@@ -132,6 +139,7 @@ class CandidateSearch:
             channels=blend.channels,
             instructions_BD=_instructions(searches),
             instructions=[search.instruction for search in searches],
+            wishes_BD=_stacked(search.wish_D for search in searches),
         ).by_channel
         for place, search in enumerate(searches):
             rows_C = np.flatnonzero(search.tier.mask_N)
@@ -231,8 +239,8 @@ class CandidateSearch:
             found["content"] = parts.fused_ND[rows_C] @ content_query(history, parts.fused_ND, parts.channels.content)
         if "popularity" in channels:
             found["popularity"] = ranker.popularity_at(rows_C)
-        if WISH in channels and search.instruction_D is not None:
-            found[WISH] = ranker.wish_at(search.instruction_D, rows_C)
+        if WISH in channels and search.wish_D is not None:
+            found[WISH] = ranker.wish_at(search.wish_D, rows_C)
         return found
 
     # --- sources --------------------------------------------------------------------------------------------
@@ -293,8 +301,12 @@ class CandidateSearch:
 
 
 def _instructions(searches: Sequence[Search]) -> Floats | None:
-    vectors = [search.instruction_D for search in searches if search.instruction_D is not None]
-    return np.stack(vectors) if vectors else None
+    return _stacked(search.instruction_D for search in searches)
+
+
+def _stacked(vectors: Iterable[Floats | None]) -> Floats | None:
+    given = [vector for vector in vectors if vector is not None]
+    return np.stack(given) if given else None
 
 
 def _best(scores_N: Floats, mask_N: Bitmap, most: int) -> Rows:

@@ -381,6 +381,7 @@ class RankingModel:
         channels: Collection[str] = CHANNELS,
         instructions_BD: npt.NDArray[np.float32] | None = None,
         instructions: Sequence[str] | None = None,
+        wishes_BD: npt.NDArray[np.float32] | None = None,
     ) -> Features:
         """Scores of every item by channel.
 
@@ -392,6 +393,7 @@ class RankingModel:
             channels: Channels to compute.
             instructions_BD: Of `SENTENCE` and `WISH`; see `read`. With None there are none of these channels.
             instructions: Likewise.
+            wishes_BD: Of `WISH` in place of `instructions_BD`. Shape: (B, D), float32.
         """
         parts = self.parts
         found: dict[str, npt.NDArray[np.float32]] = {}
@@ -417,7 +419,7 @@ class RankingModel:
         if "popularity" in channels:
             found["popularity"] = np.broadcast_to(self._popularity_N, (len(histories), self.items))
         if WISH in channels and instructions_BD is not None:
-            found[WISH] = self.wish(instructions_BD)
+            found[WISH] = self.wish(instructions_BD if wishes_BD is None else wishes_BD)
         if SENTENCE in channels and instructions_BD is not None:
             memory = self.read(histories, instructions_BD, instructions)
             found[SENTENCE] = self.item_head(memory, instructions_BD)

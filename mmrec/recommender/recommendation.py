@@ -367,6 +367,7 @@ class RecommendationPipeline:
                 "" if customer.steered is None else customer.steered.sentence,
                 customer.raised,
                 None if customer.steered is None else customer.steered.liked_N,
+                None if customer.steered is None else customer.steered.meaning_D,
             )
             for customer in customers
             for tier in customer.tiers

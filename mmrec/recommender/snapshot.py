@@ -265,7 +265,11 @@ def make_snapshot(
     conversations = Conversations(parts, vectors, filters, record, versions, reused.texts)
     reads = parts.generator.sentences is not None or parts.prompts is not None
     chances = None if parts.value_reader is None else ranker.wish
-    steering = Steering(conversations.parser, filters, vectors, parts.value_reader, chances, sentences=reads)
+    explained = None
+    if parts.value_reader is not None and parts.dictionary is not None:
+        known, names = parts.value_reader.column_words, parts.value_reader.value_names
+        explained = partial(parts.dictionary.explained, known=known, names=names)
+    steering = Steering(conversations.parser, filters, vectors, parts.value_reader, chances, explained, sentences=reads)
     return Snapshot(
         versions=versions,
         parts=parts,

@@ -18,6 +18,7 @@ from mmrec.errors import MmrecError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.language.constraints import StatedConstraint, joined_filter
 from mmrec.language.dialogue import as_constraint
+from mmrec.language.dictionary import Explained
 from mmrec.language.parser import WishParser
 from mmrec.language.value_reader import ValueReader
 from mmrec.recommender.modality_vectors import ModalityVectors
@@ -45,6 +46,8 @@ class Steered(NamedTuple):
         sentence_D: Vector of the sentence that the LLM reads behind the history; None where it reads none. Shape: (D,),
             float32.
         sentence: That sentence.
+        meaning_D: Vector by which values of that sentence are read, drawn to the definitions of its words where there
+            is a dictionary; None where the LLM reads none, or values are not read. Shape: (D,), float32.
         over_N: Items over which likeness is standardised; None: those that may be returned. Shape: (N,), bool.
         chances_N: Log of the chance that each item has the values that the words mean; None where these are not read.
             Shape: (N,), float32.
@@ -56,6 +59,7 @@ class Steered(NamedTuple):
     like_N: Scores | None
     sentence_D: Scores | None = None
     sentence: str = ""
+    meaning_D: Scores | None = None
     over_N: npt.NDArray[np.bool_] | None = None
     chances_N: Scores | None = None
 
@@ -107,6 +111,7 @@ class Steering:
         values: Says which values of the columns a sentence means; None: only likeness tells.
         chances: Log of the chance that each item has the values that sentences mean, from vectors of shape (B, D);
             returns shape (B, N).
+        explained: Adds definitions of its words to a sentence; None: there is no dictionary.
         sentences: Whether the LLM reads sentences behind a history.
     """
 
@@ -117,6 +122,7 @@ class Steering:
         vectors: ModalityVectors,
         values: ValueReader | None = None,
         chances: Callable[[Scores], Scores] | None = None,
+        explained: Callable[[str], Explained] | None = None,
         *,
         sentences: bool = False,
     ) -> None:
@@ -126,6 +132,7 @@ class Steering:
         self._vectors = vectors
         self._values = values
         self._chances = chances
+        self._explained = explained
 
     def read(self, instruction: str, condition: str, ignored: tuple[str, ...]) -> Steered:
         """What an instruction asks for.
@@ -156,13 +163,20 @@ class Steering:
             left = [one.words for one in (*wanted, *parsed.unsure) if one not in stated and not one.negated]
             sentence = " ".join([*left, parsed.rest]).strip()
             sentence_D = self._vector(sentence) if sentence else None
-        chances_N = None
+        chances_N, meaning_D = None, None
+        # What became a condition needs no dictionary, whose definitions would speak of other things too.
+        explained = None if made else self._explained
         if sentence_D is not None and self._chances is not None:
-            chances_N = self._chances(sentence_D[None])[0]
-        reads = sentence_D if self._sentences else None
+            meaning_D = sentence_D
+            if explained is not None:
+                meaning_D = _drawn(sentence_D, explained(sentence), self._vector)
+            chances_N = self._chances(meaning_D[None])[0]
+        reads, means = (sentence_D, meaning_D) if self._sentences else (None, None)
         # What the LLM reads and what the values say is enough.
         like_N = None if self._sentences and chances_N is not None else self._likeness(parsed.rest)
-        return Steered(tuple(made), joined, parsed.rest, like_N, reads, sentence, chances_N=chances_N)
+        if like_N is not None and chances_N is not None and explained is not None:
+            like_N = _drawn(like_N, explained(parsed.rest), self._liked)
+        return Steered(tuple(made), joined, parsed.rest, like_N, reads, sentence, means, chances_N=chances_N)
 
     def met(self, condition: str) -> npt.NDArray[np.bool_]:
         """Which items meet a condition. Shape: (N,), bool."""
@@ -183,10 +197,18 @@ class Steering:
         return bool(self._filters.bitmap(joined).any())
 
     def _likeness(self, words: str) -> Scores | None:
-        if not words.strip():
-            return None
+        return self._liked(words) if words.strip() else None
+
+    def _liked(self, words: str) -> Scores:
         (query_D,) = self._vectors.encoder.encode_queries([Query(words, None, 1.0)])
         if isinstance(query_D, MmrecError):
             raise query_D
         like_N = self._vectors.fused_ND.scores(lambda block_ND: np.asarray(block_ND) @ query_D)
         return np.asarray(like_N, np.float32)
+
+
+def _drawn(alone_X: Scores, explained: Explained, read: Callable[[str], Scores]) -> Scores:
+    """What is read of words alone, drawn to what is read of them with definitions. Shapes: (X,)."""
+    if not explained.share:
+        return alone_X
+    return np.asarray((1 - explained.share) * alone_X + explained.share * read(explained.text), np.float32)

@@ -61,6 +61,8 @@ class FitConfig:
         sentences: How the LLM learns to read sentences behind a history.
         instructions: An instruction set that the LLM is trained on after the histories.
         values: How the reader of values that sentences mean is fitted.
+        dictionary: A folder with the database files of WordNet, whose definitions explain the words of wishes; empty
+            for none.
         channels: The other channels.
         blend: How channel weights are fitted.
         ratings: How ratings are predicted, where events have them.
@@ -95,6 +97,7 @@ class FitConfig:
     sentences: SentenceConfig = field(default_factory=SentenceConfig)
     instructions: InstructionSettings = field(default_factory=InstructionSettings)
     values: ValueReaderConfig = field(default_factory=ValueReaderConfig)
+    dictionary: str = ""
     channels: ChannelConfigs = field(default_factory=ChannelConfigs)
     blend: BlendConfig = field(default_factory=BlendConfig)
     ratings: RatingConfig = field(default_factory=RatingConfig)

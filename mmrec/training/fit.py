@@ -45,6 +45,7 @@ from mmrec.generator.sentence_training import train_sentences
 from mmrec.generator.training import TrainingData, train_generator
 from mmrec.generator.training_log import EpochRecord, TrainingResult
 from mmrec.generator.validation import ValidationSet
+from mmrec.language.dictionary import read_wordnet
 from mmrec.language.value_reader import ValueReader, fit_value_reader
 from mmrec.language.wish_prompts import WishPrompts
 from mmrec.language.wishes import OTHER_WORDINGS, make_described_wishes, make_wishes
@@ -284,6 +285,7 @@ def _fit(
     if config.instructions.folder and split.train.events:
         instructions = read_instructions(Path(config.instructions.folder), data.catalogue, split)
         key["instructions"] = instructions.digest
+    dictionary = read_wordnet(Path(config.dictionary)) if config.dictionary else None
     if config.encoders_from:
         key["encoders"] = open_bundle(config.encoders_from).version
     if config.start_from:
@@ -308,7 +310,8 @@ def _fit(
             encoded = encode_dataset(data, job.pictures, config, work, progress, run.cache)
             clock.lap("embed")
         trained = _train(job, encoded, work, clock)
-        trained = trained._replace(parts=trained.parts._replace(value_reader=_value_reader(job, encoded)))
+        reader = _value_reader(job, encoded)
+        trained = trained._replace(parts=trained.parts._replace(value_reader=reader, dictionary=dictionary))
         clock.lap("learn values")
         ranking = _weigh(job, encoded, trained, clock)
         evaluation = Evaluation((), 0, len(data.catalogue))

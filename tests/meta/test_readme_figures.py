@@ -138,7 +138,7 @@ UPSERTS = "2026-11-30-upserts"
 CONSTRAINTS, STEERED, DRESSED = (
     "2026-11-30-language-constraints",
     "2026-11-30-language-steering-films",
-    "2026-11-30-language-steering-fashion",
+    "2026-12-01-language-steering-fashion",
 )
 RATED, TALK, EXPLAINED = (
     "2026-11-30-language-rating",
@@ -146,7 +146,7 @@ RATED, TALK, EXPLAINED = (
     "2026-11-30-language-explanations",
 )
 TASKS, BEAUTY_TASKS = "2026-11-30-language-tasks", "2026-11-30-language-straightforward"
-BY_MINILM = "nearest value by MiniLM as a filter"
+BY_MINILM, DEFINED = "nearest value by MiniLM as a filter", "mmrec with a dictionary"
 
 
 def parsed(parser: str, column: str) -> Cell:
@@ -445,7 +445,9 @@ def _language_rows() -> dict[str, list[str]]:
             f"without the wish: {plain[0]} and {plain[1]}",
         ],
         'the same, paraphrased ("like a ripe lemon"): colour / type': [
-            joined(*(dressed("paraphrased", kind, "mmrec") for kind in kinds)),
+            "{}; with `--dictionary` {}".format(
+                *(joined(*(dressed("paraphrased", kind, by) for kind in kinds)) for by in ("mmrec", DEFINED))
+            ),
             f"{BY_MINILM}: {joined(*(dressed('paraphrased', kind, BY_MINILM) for kind in kinds))}",
         ],
         "30 tasks of a scripted customer over 153 films without events, 5 seeds: pass^1 / pass^4": [

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -29,13 +30,13 @@ WITHOUT = RecommendRequest(k=4, explain=True)
 
 
 class OneSentence(Steering):
-    """Reads every instruction as `VECTOR`."""
+    """Reads every instruction as `VECTOR`, and its values by another vector if there is one."""
 
-    def __init__(self) -> None:
-        pass
+    def __init__(self, meaning_D: npt.NDArray[np.float32] | None = None) -> None:
+        self._meaning_D = meaning_D
 
     def read(self, instruction: str, condition: str, ignored: tuple[str, ...]) -> Steered:
-        return Steered((), condition, "", None, VECTOR)
+        return Steered((), condition, "", None, VECTOR, meaning_D=self._meaning_D)
 
 
 def shop() -> tuple[RecommendationPipeline, RankingModel]:
@@ -106,7 +107,17 @@ def test_weights_of_a_request_also_hold_with_a_sentence() -> None:
     assert "every channel that ranks for this customer: sentence" in refused.message
 
 
-def test_items_that_have_what_a_sentence_means_rank_higher_and_the_explanation_says_so() -> None:
+@pytest.mark.parametrize(
+    ("meaning_D", "kinds", "chance"),
+    # Softmax of 0.8 and 0.6: a lamp is meant with a chance of 0.55; and of 2 and 0, a mug with 0.88.
+    [
+        (None, ["lamp"] * 4 + ["mug"] * 2, 0.549834),
+        (np.array([2.0, 0.0], np.float32), ["mug"] * 2 + ["lamp"] * 4, 0.880797),
+    ],
+)
+def test_items_that_have_what_a_sentence_means_rank_higher_and_the_explanation_says_so(
+    meaning_D: npt.NDArray[np.float32] | None, kinds: list[str], chance: float
+) -> None:
     lamps = ColumnModel("kind", "text", ("mug", "lamp"), np.eye(2, dtype=np.float32), np.zeros(2, np.float32), HALVES)
     reader = ValueReader([lamps], AboutModel(np.zeros((2, 1), np.float32), np.zeros(1, np.float32)))
     plain = ranking_model({"transitions": 1.0})
@@ -114,12 +125,11 @@ def test_items_that_have_what_a_sentence_means_rank_higher_and_the_explanation_s
     blends = {"fused": Blend({"transitions": 1.0}), INSTRUCTED: Blend({WISH: 5.0})}
     ranker = RankingModel(plain.parts._replace(blends=blends, value_reader=reader), plain.device, plain.dtype)
     candidates = CandidateFilter(CATALOGUE, CatalogueFilter(CATALOGUE), clock=lambda: NOW)
-    pipeline = RecommendationPipeline(ranker, candidates, CATALOGUE.record, Versions(), None, OneSentence())
+    pipeline = RecommendationPipeline(ranker, candidates, CATALOGUE.record, Versions(), None, OneSentence(meaning_D))
     (found,) = pipeline.recommend_many([steered(replace(WITH_HISTORY, k=6))], LiveEvents.begin(ranker.parts))
     assert isinstance(found, Recommendations)
-    # Softmax of 0.8 and 0.6: a lamp is meant with a chance of 0.55.
-    assert [item.item.attributes["kind"] for item in found.items] == ["lamp"] * 4 + ["mug"] * 2
-    assert found.items[0].score == pytest.approx(5 * np.log(0.01 + 0.99 * 0.549834), rel=1e-5)
+    assert [item.item.attributes["kind"] for item in found.items] == kinds
+    assert found.items[0].score == pytest.approx(5 * np.log(0.01 + 0.99 * chance), rel=1e-5)
     (part,) = found.items[0].shares
     assert part.channel == "instruction"
     assert part.share == pytest.approx(found.items[0].score)
