@@ -69,6 +69,8 @@ class ServerConfig:
         tidy_every_s: Seconds between two tidyings of the store: changes of one item are merged into the last one, and
             expired request ids are deleted.
         housekeeping_s: Seconds between two rounds of background maintenance, over 0.
+        restart_s: Seconds after which a thread that answers questions, and has ended by itself, is replaced by another
+            one, over 0; twice as long after each further end, a minute at most. None: when the server is started again.
     """
 
     host: str = "127.0.0.1"
@@ -101,6 +103,7 @@ class ServerConfig:
     trial_s: float | None = 1800.0
     tidy_every_s: float = 3600.0
     housekeeping_s: float = 1.0
+    restart_s: float | None = 1.0
 
     def __post_init__(self) -> None:
         if not self.host.strip():
@@ -151,7 +154,9 @@ class ServerConfig:
         if not isinstance(self.store_place, StoreFolder | None) and (self.fold_after or self.fold_every_s is not None):
             field = "fold_after" if self.fold_after else "fold_every_s"
             raise InvalidArgumentError(f"{field} is given with a database; compaction needs a folder", field=field)
-        check_numbers(self, "fold_every_s", "trial_s", "tidy_every_s", "housekeeping_s", over=0, high=100_000_000)
+        check_numbers(
+            self, "fold_every_s", "trial_s", "tidy_every_s", "housekeeping_s", "restart_s", over=0, high=100_000_000
+        )
 
 
 def _is_http(url: str) -> bool:

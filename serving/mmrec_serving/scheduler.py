@@ -17,7 +17,7 @@ duration of batches is measured per kind (`mmrec_serving.batch_costs`); so the t
   does not join a batch that runs already, which may not know the last change.
 
 No error leaves a caller waiting: a failed batch is tried again request by request, so that a bad request fails alone,
-and if the thread itself ends, all jobs fail and new ones are refused.
+and if the thread itself ends, all jobs fail at once and new ones are refused, until another thread takes its place.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from mmrec.runtime.background import until_cancelled
 from mmrec_serving.batch_costs import BatchCosts
 from mmrec_serving.failures import conceal
 from mmrec_serving.job_observer import Observer, OnStage, no_stage
-from mmrec_serving.worker_threads import OnEnd, Worker, nobody
+from mmrec_serving.worker_threads import OnEnd, Restart, Worker, nobody
 
 _log = logging.getLogger(__name__)
 
@@ -190,6 +190,7 @@ class Scheduler:
         clock: Seconds, the clock of deadlines.
         name: Name of the thread.
         on_end: Called when the thread ends by itself; see `mmrec_serving.worker_threads`.
+        restart: How another thread takes its place then, with the same functions; None: none does.
         observer: Is told what becomes of jobs.
     """
 
@@ -202,9 +203,12 @@ class Scheduler:
         clock: Callable[[], float] = time.monotonic,
         name: str = "mmrec-engine",
         on_end: OnEnd = nobody,
+        restart: Restart | None = None,
         observer: Observer | None = None,
     ) -> None:
         self._prepare = prepare
+        self._name, self._on_end, self._restart = name, on_end, restart
+        self._began_s = self._pause_s = 0.0
         self._observer = observer or Observer()
         self._limits = limits or SchedulerLimits()
         self._steady = steady
@@ -224,7 +228,7 @@ class Scheduler:
         self._costs: dict[str, BatchCosts] = {}
         self.ready: Future[None] = Future()
         """Done when `prepare` is; holds its exception if it failed."""
-        self._worker = Worker(name, self._main, on_end, self._end)
+        self._worker = Worker(name, self._main, on_end, self._died)
 
     def start(self) -> None:
         """Start the worker thread."""
@@ -317,7 +321,8 @@ class Scheduler:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        return self._worker.join(timeout_s)
+            worker = self._worker
+        return worker.join(timeout_s)
 
     # --- the worker thread ----------------------------------------------------------------------------------
 
@@ -331,10 +336,38 @@ class Scheduler:
         with self._changed:
             self._works = works
         self.ready.set_result(None)
+        self._work()
+
+    def _work(self) -> None:
+        self._began_s = self._clock()
         while batch := self._next_batch():
             self._do(batch)
             del batch  # Results may be large, and the next batch long in coming.
         self._end(None)
+
+    def _died(self, error: MmrecError) -> None:
+        """The thread has ended by itself: another one takes its place, if there is to be one."""
+        restart = self._restart
+        with self._changed:
+            if restart is not None:
+                self._pause_s = restart.pause_s(self._pause_s, self._clock() - self._began_s)
+        self._end(error)
+        with self._changed:
+            if restart is not None and not self._closing:
+                self._worker = Worker(self._name, self._take_place, self._on_end, self._died)
+                self._worker.start()
+
+    def _take_place(self) -> None:
+        assert self._restart is not None
+        with self._changed:
+            if self._changed.wait_for(lambda: self._closing, self._pause_s):
+                return
+        self._restart.begin()
+        with self._changed:
+            self._ended, self._fault, self._running = False, None, []
+        _log.warning("another thread %s has taken the place of the one that ended", self._name)
+        self._restart.on_return(self._name)
+        self._work()
 
     def _end(self, error: Exception | None) -> None:
         with self._changed:
@@ -429,6 +462,11 @@ class Scheduler:
     def _check_running(self) -> None:
         if self._ended:
             why = f" ({self._fault.message})" if self._fault else ""
+            if self._restart is not None:
+                raise UnavailableError(
+                    f"the engine has stopped after a fault{why} and begins again soon; try again",
+                    retry_after_s=_retry(self._pause_s),
+                )
             raise UnavailableError(f"the engine has stopped after a fault{why}; the server must be started again")
         if self._closing:
             raise UnavailableError("the server is stopping; try another one", retry_after_s=1.0)

@@ -67,6 +67,7 @@ from mmrec_serving.updates.maintenance import BackgroundMaintenance
 from mmrec_serving.updates.recorded_events import EventEngine, RecordedEvents
 from mmrec_serving.wording import WordingWorker
 from mmrec_serving.work_parts import result_again, twin_of, weight_of
+from mmrec_serving.worker_threads import Restart
 
 if TYPE_CHECKING:
     from mmrec_serving.telemetry.metrics import MetricsEndpoint, ServerMetrics
@@ -207,7 +208,8 @@ class Server:
         self.metrics_address = ""
         """``host:port`` of the metrics after `start`; empty without any."""
         self._draining = False
-        self._fault = threading.Event()
+        self._ended: set[str] = set()
+        """Names of threads that have ended by themselves, and in whose place there is no other."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._health = health.aio.HealthServicer()
         loaded: Future[Engine] = Future()
@@ -231,6 +233,7 @@ class Server:
             questions,
             steady=lambda: _works(QUESTIONS, loaded.result().snapshot()),
             on_end=self._worker_ended,
+            restart=self._restart(),
             observer=observed,
         )
         self._language = Scheduler(
@@ -238,6 +241,7 @@ class Server:
             limits,
             name="mmrec-language",
             on_end=self._worker_ended,
+            restart=self._restart(give_way),
             observer=observed,
         )
         self._catalogue_wide = Scheduler(
@@ -246,6 +250,7 @@ class Server:
             replace(questions, weigh=lambda request: 1, light=0, one_job=True),
             name="mmrec-catalogue",
             on_end=self._worker_ended,
+            restart=self._restart(give_way),
             observer=observed,
         )
         self._words = WordingWorker(loaded, self.config.wording_queue, observer=observed)
@@ -450,8 +455,7 @@ class Server:
                 self._loaded.result(), self._catalogue, self.config, on_end=self._worker_ended
             )
             self._maintenance.start()
-            if not self._fault.is_set():
-                await self._set_health(_SERVING)
+            await self._update_health()
 
     def reload(self) -> None:
         """Read the API keys again, and load the current version of the bundle soon, while calls are answered.
@@ -522,13 +526,28 @@ class Server:
         for service in ("", *SERVICES):
             await self._health.set(service, status)
 
+    async def _update_health(self) -> None:
+        await self._set_health(_NOT_SERVING if self._ended or self._draining else _SERVING)
+
+    def _restart(self, begin: Callable[[], None] = lambda: None) -> Restart | None:
+        """How a thread that answers questions comes back."""
+        first_s = self.config.restart_s
+        return None if first_s is None else Restart(first_s, max(60.0, first_s), begin, self._worker_returned)
+
     def _worker_ended(self, name: str, error: MmrecError) -> None:
         """From a thread that has ended by itself; see `mmrec_serving.worker_threads`."""
-        self._fault.set()
-        _log.critical("health says NOT_SERVING until the server is started again: %s: %s", name, error.message)
+        _log.critical("health says NOT_SERVING: %s: %s", name, error.message)
+        self._soon(self._ended.add, name)
+
+    def _worker_returned(self, name: str) -> None:
+        """From a thread that has taken the place of another one."""
+        self._soon(self._ended.discard, name)
+
+    def _soon(self, change: Callable[[str], None], name: str) -> None:
+        change(name)
         loop = self._loop
-        if loop is not None and not loop.is_closed():
-            asyncio.run_coroutine_threadsafe(self._set_health(_NOT_SERVING), loop)
+        if loop is not None and not loop.is_closed() and self._maintenance is not None:
+            asyncio.run_coroutine_threadsafe(self._update_health(), loop)
 
 
 def _collector(config: ServerConfig) -> Collector:

@@ -7,9 +7,12 @@ Unit of work: one thread, which runs until it is asked to end. The rule for all 
 - A request that fails is answered with its error, and the thread continues.
 - The thread of the language model may end: replies are complete without it.
 - Everything else ends the thread: a fault in its own loop, or a recorded change that cannot be applied, since each
-  later one builds on it. Then health says NOT_SERVING until the server is started again, the log says why, and requests
-  that need that thread are refused with the reason. Other threads continue: requests are answered from the current
-  catalogue for clients that cannot use another server.
+  later one builds on it. Then health says NOT_SERVING, the log says why, and requests that need that thread are refused
+  with the reason. Other threads continue: requests are answered from the current catalogue for clients that cannot use
+  another server.
+- A thread that answers questions changes nothing, so another one takes its place after a pause (`Restart`), and health
+  says SERVING again. One that writes does not come back until the server is started again and has replayed what is
+  recorded.
 
 Knows nothing about gRPC and the work of the threads.
 """
@@ -19,6 +22,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from mmrec.errors import MmrecError
 from mmrec_serving.failures import conceal
@@ -31,6 +35,27 @@ OnEnd = Callable[[str, MmrecError], None]
 
 def nobody(name: str, error: MmrecError) -> None:
     """The `OnEnd` that does nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """How another thread takes the place of one that has ended by itself.
+
+    Attributes:
+        first_s: Pause before it, in seconds; twice as long after each further end.
+        most_s: Longest pause, in seconds; a thread that has lived as long is none that ends again and again.
+        begin: Called first in the new thread, for example to lower its priority.
+        on_return: Called then, with the name of the thread.
+    """
+
+    first_s: float = 1.0
+    most_s: float = 60.0
+    begin: Callable[[], None] = lambda: None
+    on_return: Callable[[str], None] = lambda name: None
+
+    def pause_s(self, last_s: float, lived_s: float) -> float:
+        """The pause after the end of a thread that has lived for some seconds after the last pause, 0 for the first."""
+        return self.first_s if not last_s or lived_s >= self.most_s else min(2 * last_s, self.most_s)
 
 
 class Worker:

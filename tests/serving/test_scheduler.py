@@ -21,7 +21,7 @@ from mmrec.errors import (
 from mmrec.runtime.background import between_steps
 from mmrec_serving.job_observer import Observer
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits
-from mmrec_serving.worker_threads import nobody
+from mmrec_serving.worker_threads import Restart, nobody
 
 WAIT_S = 30
 
@@ -60,13 +60,10 @@ def make() -> Iterator[Make]:
     made: list[Scheduler] = []
 
     def build(works: Any, **limits: Any) -> Scheduler:
-        clock, on_end, observer = (
-            limits.pop("clock", Clock()),
-            limits.pop("on_end", nobody),
-            limits.pop("observer", None),
-        )
+        options: dict[str, Any] = {"clock": Clock(), "on_end": nobody, "observer": None, "restart": None}
+        options = {name: limits.pop(name, default) for name, default in options.items()}
         prepare = works if callable(works) else lambda: works
-        made.append(Scheduler(prepare, SchedulerLimits(**limits), clock=clock, on_end=on_end, observer=observer))
+        made.append(Scheduler(prepare, SchedulerLimits(**limits), **options))
         made[-1].start()
         if not callable(works):
             made[-1].ready.result(WAIT_S)
@@ -612,6 +609,45 @@ def test_when_the_thread_ends_nobody_is_left_waiting(make: Make) -> None:
     assert not scheduler.alive
     with pytest.raises(UnavailableError, match="after a fault"):
         scheduler.submit("a", [1])
+
+
+def test_another_thread_takes_the_place_of_one_that_has_ended(make: Make) -> None:
+    threads, begun = list[int](), list[int]()
+    returned, ended = threading.Semaphore(0), list[str]()
+
+    def work(requests: list[Any]) -> list[Any]:
+        threads.append(threading.get_ident())
+        if "end" in requests:
+            raise _End
+        return requests
+
+    restart = Restart(0.01, begin=lambda: begun.append(threading.get_ident()), on_return=lambda _: returned.release())
+    scheduler = make({"a": work}, on_end=lambda name, _: ended.append(name), restart=restart)
+    for _ in range(3):
+        with pytest.raises(UnavailableError, match="stopped while this call was waiting"):
+            scheduler.submit("a", ["end"]).result(WAIT_S)
+        assert returned.acquire(timeout=WAIT_S)
+        assert scheduler.submit("a", [1]).result(WAIT_S) == [1]
+    assert ended == ["mmrec-engine"] * 3
+    # After the first end, each thread answers one job and ends with the next.
+    assert begun == threads[1::2]
+    assert begun[:2] == threads[2::2]
+
+
+def test_until_another_thread_is_there_calls_are_refused_and_closing_does_not_wait_for_it(make: Make) -> None:
+    def work(requests: list[Any]) -> list[Any]:
+        raise _End
+
+    scheduler = make({"a": work}, restart=Restart(1000.0, 2000.0))
+    with pytest.raises(UnavailableError):
+        scheduler.submit("a", [1]).result(WAIT_S)
+    with pytest.raises(
+        UnavailableError, match=r"after a fault \(internal error \w+\) and begins again soon"
+    ) as refused:
+        scheduler.submit("a", [1])
+    assert refused.value.retry_after_s == 10.0
+    assert not scheduler.alive
+    assert scheduler.close(WAIT_S)
 
 
 def test_work_before_everything_is_loaded_is_refused(make: Make) -> None:

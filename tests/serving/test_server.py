@@ -236,15 +236,19 @@ def test_an_engine_that_raises_costs_one_call_and_tells_an_id_only(
     assert client.info().items == 20
 
 
-def test_when_the_engines_thread_ends_health_says_so_and_calls_are_refused(server: BackgroundServer) -> None:
-    assert _health(server.target) == SERVING
-    with Client(server.target) as client:
-        with pytest.raises(UnavailableError):
-            client.search("trap: exit")
-        with pytest.raises(UnavailableError, match="after a fault"):
-            client.info()
-    for service in ("", *SERVICES):
-        assert _health(server.target, service) == NOT_SERVING
+@pytest.mark.parametrize("restart_s", [None, 1000.0])
+def test_when_the_engines_thread_ends_health_says_so_and_calls_are_refused(
+    engine: FakeEngine, restart_s: float | None
+) -> None:
+    with BackgroundServer(lambda: engine, ServerConfig(port=0, restart_s=restart_s)) as server:
+        assert _health(server.target) == SERVING
+        with Client(server.target) as client:
+            with pytest.raises(UnavailableError):
+                client.search("trap: exit")
+            with pytest.raises(UnavailableError, match="after a fault"):
+                client.info()
+        for service in ("", *SERVICES):
+            assert _health(server.target, service) == NOT_SERVING
 
 
 def test_all_calls_of_the_engine_are_made_in_one_thread(engine: FakeEngine, client: Client) -> None:

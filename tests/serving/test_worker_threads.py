@@ -20,7 +20,8 @@ from mmrec.sdk.rpcs import SERVICES
 from mmrec_serving import BackgroundServer, ServerConfig
 from mmrec_serving.change_log import SqliteChangeStore
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
-from mmrec_serving.worker_threads import Worker
+from mmrec_serving.worker_threads import Restart, Worker
+from tests.fake_engine import FakeEngine
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -174,6 +175,32 @@ def test_whoever_waits_is_let_go_after_the_end_has_been_told(caplog: pytest.LogC
     assert before == 1
     assert "secret" not in error.message
     assert error.message in caplog.text
+
+
+def test_the_pause_before_another_thread_grows_while_they_end_soon() -> None:
+    restart, pauses = Restart(1.0, 60.0), [0.0]
+    for lived_s in (500.0, 0.1, 0.1, 59.0, 0.0, 0.0, 0.0, 0.0, 60.0, 3.0):
+        pauses.append(restart.pause_s(pauses[-1], lived_s))
+    assert pauses[1:] == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 1.0, 2.0]
+
+
+def test_when_the_engines_thread_is_replaced_health_says_so_and_changes_stay() -> None:
+    config = ServerConfig(port=0, changes_in_memory=True, restart_s=0.2)
+    with BackgroundServer(FakeEngine, config) as server, mmrec.Client(server.target, timeout=60) as client:
+        client.upsert_items([ItemInput("first", "Quartz lamp")], wait_until_visible=True)
+        assert health_of(server.target) == SERVING
+        with pytest.raises(UnavailableError):
+            client.search("trap: exit")
+        wait_for_health(server.target, SERVING)
+        while True:
+            try:
+                found = client.items(["first"])
+                break
+            except UnavailableError:  # health had not been told of the end yet
+                continue
+        assert found.missing_ids == ()
+        assert client.recommend(["item-3"], k=1).item_ids == ("item-4",)
+        wait_for_health(server.target, SERVING)
 
 
 def test_every_thread_of_the_server_is_looked_after() -> None:
