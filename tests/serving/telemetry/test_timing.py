@@ -15,6 +15,9 @@ from mmrec.sdk.aio import AsyncClient
 from mmrec.sdk.client import Client
 from mmrec.v1 import recommendation_pb2
 from mmrec_serving import BackgroundServer
+from tests.fake_engine import FakeEngine
+from tests.serving.test_pictures import picture
+from tests.serving.test_wording import WordyEngine, Writer
 
 RECOMMEND, SIMILAR = "/mmrec.v1.RecommendationService/Recommend", "/mmrec.v1.UnderstandingService/SimilarItems"
 STAGES = ["arrive", "decode", "queue", "run", "encode"]
@@ -66,3 +69,28 @@ def test_an_asyncio_client_does_too(server: BackgroundServer) -> None:
 
     asyncio.run(ask())
     assert told(timings) == [(RECOMMEND, STAGES), (SIMILAR, STAGES[:-1])]
+
+
+class Decoding(FakeEngine):
+    def decode_ahead(self, picture: bytes, *, thumbnail: bool) -> None:
+        pass
+
+
+def test_decoding_of_large_pictures_is_a_stage_of_its_own() -> None:
+    timings: list[mmrec.CallTiming] = []
+    with BackgroundServer(Decoding) as server, Client(server.target, on_timing=timings.append) as client:
+        client.embed([mmrec.ItemInput("a", image=picture(1_100))])
+        client.embed([mmrec.ItemInput("a", image=picture(900))])
+    assert [list(timing.stages) for timing in timings] == [[*STAGES[:2], "pictures", *STAGES[2:]], STAGES]
+
+
+def test_words_of_a_language_model_are_a_stage_of_their_own() -> None:
+    timings: list[mmrec.CallTiming] = []
+    writer = Writer()
+    writer.go_on.set()
+    with (
+        BackgroundServer(lambda: WordyEngine(writer)) as server,
+        Client(server.target, on_timing=timings.append) as client,
+    ):
+        client.explain(["item-1"], history=["item-0"])
+    assert [set(timing.stages) for timing in timings] == [{*STAGES, "word"}]
