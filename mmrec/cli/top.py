@@ -102,4 +102,4 @@ def _cell(value: str | float | None) -> str:
     """A cell as text: counts whole, rates and times with one digit."""
     if isinstance(value, float):
         return f"{value:,.1f}"
-    return "" if value is None else str(value)
+    return f"{value:,}" if isinstance(value, int) else value or ""

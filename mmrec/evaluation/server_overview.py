@@ -189,11 +189,13 @@ def _calls(seen: _Interval) -> OverviewTable:
     rows = []
     for service, method in seen.names("grpc_server_started_total", "grpc_service", "grpc_method"):
         of = {"grpc_service": service, "grpc_method": method}
-        handled, good = (seen.rate("grpc_server_handled_total", **of, **more) for more in ({}, {"grpc_code": "OK"}))
+        handled = seen.grown("grpc_server_handled_total", **of)
+        failed = (handled - seen.grown("grpc_server_handled_total", **of, grpc_code="OK")) / seen.seconds
         running = seen.now_of("grpc_server_started_total", **of) - seen.now_of("grpc_server_handled_total", **of)
-        quantiles = (seen.quantile("grpc_server_handling_seconds", share, **of) for share in (0.5, 0.99))
-        rows.append((method, handled, handled - good, running, *map(_ms, quantiles)))
-    return OverviewTable("Calls", ("method", "a second", "failed a second", "running", "p50 ms", "p99 ms"), tuple(rows))
+        p50, p99 = (_ms(seen.quantile("grpc_server_handling_seconds", share, **of)) for share in (0.5, 0.99))
+        rows.append((method, int(handled), handled / seen.seconds, failed, int(running), p50, p99))
+    columns = ("method", "calls", "a second", "failed a second", "running", "p50 ms", "p99 ms")
+    return OverviewTable("Calls", columns, tuple(rows))
 
 
 def _work(seen: _Interval) -> OverviewTable:
@@ -202,7 +204,7 @@ def _work(seen: _Interval) -> OverviewTable:
         rows.append(
             (
                 kind,
-                seen.now_of("mmrec_queue_waiting", kind=kind),
+                int(seen.now_of("mmrec_queue_waiting", kind=kind)),
                 seen.rate("mmrec_batch_size_sum", kind=kind),
                 seen.mean("mmrec_batch_size", kind=kind),
                 _ms(seen.mean("mmrec_batch_seconds", kind=kind)),

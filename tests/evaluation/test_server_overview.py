@@ -38,11 +38,11 @@ def test_rates_and_quantiles_are_of_the_time_between_two_readings() -> None:
     before, now = calls(100.0, 10, 0, 10, 10), calls(110.0, 25, 5, 33, 20)
     # 20 calls in 10 s, half of them up to 100 ms: the median is there, and 49 of 50 of the rest lie in the next bucket.
     (row,) = rows(now, before, "Calls")
-    assert row == ("M", 2.0, 0.5, 3.0, pytest.approx(100.0), pytest.approx(198.0))
+    assert row == ("M", 20, 2.0, 0.5, 3, pytest.approx(100.0), pytest.approx(198.0))
 
 
 def test_a_server_that_was_started_again_counts_from_nothing() -> None:
-    assert rows(calls(110.0, 5, 0, 5, 5), calls(100.0, 50, 0, 50, 50), "Calls")[0][1] == 0.5
+    assert rows(calls(110.0, 5, 0, 5, 5), calls(100.0, 50, 0, 50, 50), "Calls")[0][1:3] == (5, 0.5)
 
 
 def test_a_quantile_beyond_the_last_bound_is_the_last_bound() -> None:
