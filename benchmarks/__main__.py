@@ -14,7 +14,7 @@ BENCHMARKS = {
     "decode-gpu": "a 1.7B LLM and a search of 256 beams by CUDA graphs beside SID-GR's figures (needs a GPU)",
     "upserts": "recommendations while 10,000 items come into a catalogue of 1,000,000",
     "scale": "recommendations with every channel by size of the catalogue, and two stages beside exact ranking",
-    "service": "recommendations over gRPC beside the same in process",
+    "service": "the service under load: saturation with and without batches, half of it, twice it",
     "embed": "mmrec embed from JPEG files beside the bare forward pass, infinity-emb and plain loops",
     "texts": "mmrec's text path beside SentenceTransformer.encode",
     "vector-search": "search, recall and memory from 10,000 to 1,000,000 items beside plain faiss",

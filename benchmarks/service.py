@@ -1,67 +1,160 @@
-"""The service: recommendations over gRPC on loopback against the same recommender called in process."""
+"""The service under load: its saturation with and without batches, half of that load, and twice as much.
+
+The server is a process of its own, started as `mmrec serve` starts it; loads are open (`mmrec.evaluation.load`) and
+come from this process.
+"""
 
 from __future__ import annotations
 
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from benchmarks.options import Options
 from benchmarks.report import Report
+from benchmarks.served import served
+from mmrec.contract.requests import ListItemsRequest, RecommendRequest
 from mmrec.demo import write_demo_dataset
+from mmrec.evaluation.load import Load, LoadResult, run_load
 from mmrec.generator.config import TrainingConfig
 from mmrec.recommender import Recommender
-from mmrec.sdk.client import Client
 from mmrec.training import FitConfig, fit_dataset
 from mmrec_encoders.fusion_training import FusionConfig
 from mmrec_encoders.small_clip_training import SmallClipConfig
-from mmrec_serving import BackgroundServer, ServerConfig
 
-CALLS = 400
+ITEMS, HISTORY, K, DEADLINE_S = 200, 50, 10, 2.0
+IN_PROCESS, QUICK_IN_PROCESS = 300, 50
+SEEKING_S, QUICK_SEEKING_S = 10.0, 4.0
+"""Time of each rate while the saturation is sought."""
+HALF_S, TWICE_S, QUICK_S = 60.0, 180.0, 10.0
+GROWTH = 1.5
+MOST_HALF_P99, LEAST_GAIN, LEAST_GOODPUT, MOST_P99_GROWTH, MOST_REFUSAL = 60.0, 4.0, 0.9, 2.0, 10.0
 
 
 def run(options: Options) -> None:
     """Measure and publish the table."""
+    seeking_s = QUICK_SEEKING_S if options.quick else SEEKING_S
+    half_s, twice_s = (QUICK_S, QUICK_S) if options.quick else (HALF_S, TWICE_S)
+    load = Load(1.0, history=HISTORY, k=K, timeout_s=DEADLINE_S)
     with tempfile.TemporaryDirectory() as folder:
-        dataset = Path(folder) / "dataset"
-        write_demo_dataset(dataset, items=200, users=200)
-        config = FitConfig(
-            device=options.device,
-            small_clip=SmallClipConfig(epochs=1),
-            fusion=FusionConfig(steps=50),
-            training=TrainingConfig(epochs=1),
-        )
-        bundle = fit_dataset(dataset, Path(folder) / "bundle", config).bundle
-        recommender = Recommender.load(bundle, device=options.device)
-        history = list(recommender.recommend([], k=20).item_ids)
-        rows = [("in process", 1, *_figures(lambda: recommender.recommend(history), 1))]
-        with (
-            BackgroundServer(lambda: Recommender.load(bundle, device=options.device), ServerConfig(port=0)) as server,
-            Client(server.target, timeout=60) as client,
-        ):
-            rows += [("gRPC", callers, *_figures(lambda: client.recommend(history), callers)) for callers in (1, 8, 32)]
+        bundle = _bundle(Path(folder), options)
+        per_s, p50_ms, p99_ms = _in_process(bundle, options)
+        with served(bundle, options.threads, "--device", options.device, "--max-batch", "1") as (address, _):
+            single = _saturation(address, replace(load, seconds=seeking_s), per_s)
+        with served(bundle, options.threads, "--device", options.device) as (address, _):
+            batched = _saturation(address, replace(load, seconds=seeking_s), per_s)
+            peak = batched.goodput_per_s
+            half = run_load(address, replace(load, rate=peak / 2, seconds=half_s))
+            twice = run_load(address, replace(load, rate=2 * peak, seconds=twice_s))
+    rows = [
+        ("in process, one by one", None, per_s, p50_ms, p99_ms, None, None, None, None),
+        _row("one by one, saturated", single),
+        _row("batches, saturated", batched),
+        _row("batches, half of that", half),
+        _row("batches, twice that", twice),
+    ]
     Report(
-        "service",
-        f"10 recommendations from 20 history items, 200 items, `embedded` preset, server and {CALLS} calls in one "
-        "process on loopback.",
-        ("way", "callers", "p50 ms", "p99 ms", "calls/s"),
+        f"service{'-quick' if options.quick else ''}",
+        f"{K} recommendations from {HISTORY} history items, {ITEMS} items, `embedded` preset. Server in a process of "
+        f"its own on loopback, threads: {options.threads}; the load, an open loop of independent arrivals, in another "
+        f"on the same cores; deadlines of {DEADLINE_S:g} s. Saturation: most answers a second, of rates that grow by "
+        f"{GROWTH:g}.",
+        ("way", "sent/s", "answered/s", "p50 ms", "p99 ms", "refused", "refused p50 ms", "other", "hung"),
         rows,
+        notes=_notes(single, batched, half, twice),
+        rehearsal=options.quick,
     ).publish()
 
 
-def _figures(call: Callable[[], object], callers: int) -> tuple[float, float, float]:
-    def timed(_: int) -> float:
-        start = time.perf_counter()
-        call()
-        return 1000 * (time.perf_counter() - start)
+def _bundle(folder: Path, options: Options) -> Path:
+    write_demo_dataset(folder / "dataset", items=ITEMS, users=200)
+    config = FitConfig(
+        device=options.device,
+        small_clip=SmallClipConfig(epochs=1),
+        fusion=FusionConfig(steps=50),
+        training=TrainingConfig(epochs=1),
+    )
+    return fit_dataset(folder / "dataset", folder / "bundle", config).bundle
 
-    for _ in range(5):
-        call()
-    start = time.perf_counter()
-    with ThreadPoolExecutor(callers) as pool:
-        times = sorted(pool.map(timed, range(CALLS)))
-    seconds = time.perf_counter() - start
-    return statistics.median(times), times[int(0.99 * len(times))], CALLS / seconds
+
+def _in_process(bundle: Path, options: Options) -> tuple[float, float, float]:
+    """Calls a second, and median and 99th percentile of their times in ms."""
+    recommender = Recommender.load(bundle, device=options.device)
+    (page,) = recommender.list_items_many([ListItemsRequest(page_size=ITEMS)])
+    ids = [item.item_id for item in page.items]  # type: ignore[union-attr]  # an error would end the run here
+    rng = np.random.default_rng(0)
+    times = []
+    for number in range((QUICK_IN_PROCESS if options.quick else IN_PROCESS) + 5):
+        request = RecommendRequest(tuple(ids[row] for row in rng.integers(len(ids), size=HISTORY)), k=K)
+        start = time.perf_counter()
+        recommender.recommend_many([request])
+        if number >= 5:
+            times.append(1000 * (time.perf_counter() - start))
+    times.sort()
+    return 1000 * len(times) / sum(times), statistics.median(times), times[int(0.99 * len(times))]
+
+
+def _saturation(address: str, load: Load, per_s: float) -> LoadResult:
+    """The load with the most answers, of rates that grow until two in a row have fewer than the best before.
+
+    Args:
+        address: Of the server.
+        load: All but its rate.
+        per_s: Calls a second in process; the first rate is half of it.
+    """
+    best, worse, rate = run_load(address, replace(load, rate=per_s / 2)), 0, per_s / 2
+    while worse < 2:
+        rate *= GROWTH
+        found = run_load(address, replace(load, rate=rate))
+        print(f"service: {rate:.0f} a second: {found.goodput_per_s:.0f} answered", flush=True)
+        best, worse = (found, 0) if found.goodput_per_s > best.goodput_per_s else (best, worse + 1)
+    return best
+
+
+def _row(way: str, found: LoadResult) -> tuple[Any, ...]:
+    answered, refused = found.accepted, found.refused
+    return (
+        way,
+        found.calls / found.load.seconds,
+        found.goodput_per_s,
+        answered.p50_ms,
+        answered.p99_ms,
+        refused.calls,
+        refused.p50_ms if refused.calls else None,
+        found.calls - found.hung - answered.calls - refused.calls,
+        found.hung,
+    )
+
+
+def _notes(single: LoadResult, batched: LoadResult, half: LoadResult, twice: LoadResult) -> list[str]:
+    gain = batched.goodput_per_s / single.goodput_per_s
+    goodput = twice.goodput_per_s / batched.goodput_per_s
+    growth = twice.accepted.p99_ms / half.accepted.p99_ms
+    faults = sum(found.codes["INTERNAL"].calls for found in (single, batched, half, twice) if "INTERNAL" in found.codes)
+    hung = sum(found.hung for found in (single, batched, half, twice))
+    rules = (
+        (f"Saturation with batches: {gain:.2f} times that one by one", f">= {LEAST_GAIN:g}", gain >= LEAST_GAIN),
+        (
+            f"p99 at half of it: {half.accepted.p99_ms:.0f} ms",
+            f"<= {MOST_HALF_P99:g}",
+            half.accepted.p99_ms <= MOST_HALF_P99,
+        ),
+        (f"Goodput at twice: {goodput:.2f} of the peak", f">= {LEAST_GOODPUT:g}", goodput >= LEAST_GOODPUT),
+        (
+            f"p99 of answers at twice: {growth:.2f} times that at half",
+            f"<= {MOST_P99_GROWTH:g}",
+            growth <= MOST_P99_GROWTH,
+        ),
+        (
+            f"Median of refusals at twice: {twice.refused.p50_ms:.1f} ms",
+            f"<= {MOST_REFUSAL:g}",
+            twice.refused.p50_ms <= MOST_REFUSAL,
+        ),
+        (f"Calls that hung: {hung}; INTERNAL: {faults}", "0", hung == faults == 0),
+    )
+    return [f"{what} (must be {rule}: {'met' if met else 'NOT met'})." for what, rule, met in rules]
