@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.error import URLError
@@ -14,9 +14,15 @@ import pytest
 
 import mmrec
 from mmrec.contract.engine import CacheUse, EngineFigures
-from mmrec.contract.events import UserEvent
+from mmrec.contract.events import EventResults, RecordEventsRequest, UserEvent
 from mmrec.contract.requests import RecommendRequest
-from mmrec.errors import FailedPreconditionError, InternalError, InvalidArgumentError, ResourceExhaustedError
+from mmrec.errors import (
+    FailedPreconditionError,
+    InternalError,
+    InvalidArgumentError,
+    MmrecError,
+    ResourceExhaustedError,
+)
 from mmrec.sdk.client import Client
 from mmrec_serving import BackgroundServer, ServerConfig
 from tests.fake_engine import FakeEngine
@@ -131,6 +137,18 @@ def test_what_is_served(client: Client, address: str) -> None:
 class Measured(FakeEngine):
     def figures(self) -> EngineFigures:
         return EngineFigures(7, {"filters": CacheUse(5, 2)})
+
+
+class Forgetful(FakeEngine):
+    def record_events_many(self, requests: Sequence[RecordEventsRequest]) -> list[EventResults | MmrecError]:
+        return [EventResults(()) for _ in requests]
+
+
+def test_an_engine_that_says_too_little_of_events_goes_on(config: ServerConfig) -> None:
+    with BackgroundServer(Forgetful, config) as server, Client(server.target) as client:
+        client.record_events([UserEvent("item-1", "view", "u")])
+        assert client.info().items == 20
+        assert not any(name.startswith("mmrec_events_total") for name in scrape(server.metrics_address))
 
 
 class Silent(FakeEngine):
