@@ -146,7 +146,8 @@ class Forgetful(FakeEngine):
 
 def test_an_engine_that_says_too_little_of_events_goes_on(config: ServerConfig) -> None:
     with BackgroundServer(Forgetful, config) as server, Client(server.target) as client:
-        client.record_events([UserEvent("item-1", "view", "u")])
+        with pytest.raises(InternalError):
+            client.record_events([UserEvent("item-1", "view", "u")])
         assert client.info().items == 20
         assert not any(name.startswith("mmrec_events_total") for name in scrape(server.metrics_address))
 
