@@ -9,9 +9,9 @@ duration of batches is measured per kind (`mmrec_serving.batch_costs`); so the t
 - A job that would not be done before its deadline is refused when it comes. One whose deadline cannot be met any more
   when its turn comes is dropped without being run, and a cancelled one leaves the queue at once.
 - A burst of light jobs may wait for as long as their deadlines allow. Where some of them have waited at the end of
-  every batch for a while, waiting only makes all answers late: then no more is accepted than makes the next batch. That
-  is "controlled delay" for queues of servers (B. Maurer, "Fail at Scale", ACM Queue 13(8), 2015; after CoDel, RFC
-  8289), with the refusal before the wait instead of after it, since the duration of batches is known.
+  every batch for a while (`SchedulerLimits.standing_s`), waiting only makes all answers late: then no more is accepted
+  than makes the next batch. That is "controlled delay" for queues of servers (B. Maurer, "Fail at Scale", ACM Queue
+  13(8), 2015; after CoDel, RFC 8289), with the refusal before the wait, since the duration of batches is known.
 - All parts of a heavy job use the state of its beginning (`steady`).
 - Jobs of one equal request (`SchedulerLimits.twin`) that wait together are answered together by one computation. A job
   does not join a batch that runs already, which may not know the last change.
@@ -55,10 +55,8 @@ Work = Callable[[list[Any]], list[Any]]
 
 _MARGIN = 1.5
 """A job may wait as long as its deadline allows for that many times the expected wait."""
-_STANDING_S = 0.2
-"""Where light jobs waited whenever a batch ended, for so long, that is no burst: more comes than can be done."""
 _BATCHES_AHEAD = 1.25
-"""What may wait in such a queue, in batches: the next one, and some more, as durations are estimates."""
+"""What may wait in a standing queue, in batches: the next one, and some more, as durations are estimates."""
 _STANDING_SHARE = 1 / 40
 """Share of the time until its deadline that a job may wait in such a queue, where that is longer."""
 _MOST_DEBT_S = 1.0
@@ -77,6 +75,8 @@ class SchedulerLimits:
         light: Largest weight of a light job.
         heavy_share: Share of the thread's time that heavy jobs get while light ones always wait, over 0 and below 1.
         part_s: Seconds that a part of a heavy job takes, if its requests are small enough.
+        standing_s: Where light jobs have waited whenever a batch ended, for so many seconds, their queue is no burst:
+            more comes than can be done. Infinity: it may stand, as that of work which has to be done anyway.
         patience_s: Longest expected wait of a light job without a deadline, in seconds.
         one_job: Whether a batch is of one job only, so that it ends between two steps when this one is cancelled.
         twin: Gives equal keys to requests that have the same result; None where a request must have its own.
@@ -89,6 +89,7 @@ class SchedulerLimits:
     light: int = 4
     heavy_share: float = 0.2
     part_s: float = 0.05
+    standing_s: float = math.inf
     patience_s: float = 30.0
     one_job: bool = False
     twin: Callable[[Any], Hashable | None] = lambda request: None
@@ -501,7 +502,7 @@ class Scheduler:
         else:
             left = allowed = self._limits.patience_s if queue is self._light else math.inf
             why = "is waited for"
-        if queue is self._light and now - self._standing_since >= _STANDING_S:
+        if queue is self._light and now - self._standing_since >= self._limits.standing_s:
             batch_s = self._costs_of(job.kind).seconds(self._room(job.kind))
             standing = max(_BATCHES_AHEAD * batch_s, _STANDING_SHARE * left)
             if standing < allowed:

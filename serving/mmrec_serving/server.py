@@ -81,6 +81,8 @@ CHANGES = (UPSERT_ITEMS.kind, DELETE_ITEMS.kind)
 EVENTS = (RECORD_EVENTS.kind, LIST_EVENTS.kind, DELETE_USER.kind)
 """Kinds of work that the store of events does."""
 
+_STANDING_S = 0.2
+"""Of questions: calls that have waited at the end of every batch for so long are more than can be answered."""
 _LARGE_CHANGE = 32
 """A change of more weight takes so long to encode that smaller ones must not wait for it."""
 
@@ -227,7 +229,7 @@ class Server:
         observed = self._metrics
         store = self.config.store_place
         limits = SchedulerLimits(self.config.max_queue, self.config.max_batch, weight_of)
-        questions = replace(limits, twin=twin_of, again=result_again)
+        questions = replace(limits, standing_s=_STANDING_S, twin=twin_of, again=result_again)
         self._scheduler = Scheduler(
             functools.partial(_prepared, engine_factory, store, loaded),
             questions,

@@ -341,7 +341,7 @@ def _accepted(scheduler: Scheduler, clock: Clock, seconds: float) -> list[Future
 def test_where_jobs_wait_whenever_a_batch_ends_no_more_is_accepted_than_the_next_one(make: Make) -> None:
     clock = Clock()
     work, other = Timed(clock, unit_s=0.1), Timed(clock, unit_s=0.1)
-    scheduler = make({"a": work, "b": other}, clock=clock, max_batch=10, part_s=2.0)
+    scheduler = make({"a": work, "b": other}, clock=clock, max_batch=10, part_s=2.0, standing_s=0.2)
     for count in (1, 2):
         scheduler.submit("a", [1] * count).result(WAIT_S)
     _held(scheduler, work.hold)
@@ -444,7 +444,7 @@ def test_equal_requests_wait_no_longer_than_one(make: Make) -> None:
 def test_jobs_that_come_while_heavy_ones_are_done_are_a_burst(make: Make) -> None:
     clock = Clock()
     work = Timed(clock, unit_s=0.1)
-    scheduler = make({"a": work}, clock=clock, max_batch=10, part_s=2.0, weigh=_weight)
+    scheduler = make({"a": work}, clock=clock, max_batch=10, part_s=2.0, standing_s=0.2, weigh=_weight)
     heavy = [scheduler.submit("a", [8]) for _ in range(4)]
     for future in heavy:
         assert future.result(WAIT_S) == [8]
