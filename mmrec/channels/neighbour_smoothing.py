@@ -49,6 +49,8 @@ class NeighbourSmoothing:
         self._changed_R: Rows = np.empty(0, np.int64) if before is None else before._changed_R
         if changed_M is not None:
             self._changed_R = np.union1d(self._changed_R, changed_M)
+            if "_cold_by_neighbour" in vars(self._first):
+                _ = self._changed_by_neighbour  # computed here, so that no request has to wait for it
 
     @cached_property
     def _weights_CN(self) -> sp.csr_array:
@@ -68,6 +70,20 @@ class NeighbourSmoothing:
     def _cold_by_neighbour(self) -> sp.csr_array:
         """Index among the cold items of every item that each row is a neighbour of. Shape: (N, C) CSR."""
         return self._weights_CN.T.tocsr()
+
+    @cached_property
+    def _changed_by_neighbour(self) -> tuple[Rows, Rows, sp.csr_array]:
+        """Cold items among the changed ones, their neighbours, ascending, and the weights that these have for them.
+
+        Shapes: (C,), (M,) and (M, C) CSR.
+        """
+        cold_C = self._changed_R[self._cold_N[self._changed_R]]
+        rows_CK, weights_CK = self._neighbours(cold_C)
+        row_E = np.repeat(np.arange(len(cold_C)), rows_CK.shape[1])
+        real_E = weights_CK.ravel() != 0
+        neighbours_M, place_E = np.unique(rows_CK.ravel()[real_E], return_inverse=True)
+        weights = (weights_CK.ravel()[real_E], (place_E, row_E[real_E]))
+        return cold_C, neighbours_M, sp.coo_array(weights, shape=(len(neighbours_M), len(cold_C))).tocsr()
 
     def _neighbours(self, rows_X: Rows) -> tuple[Rows, Floats]:
         """Neighbours of some items, and their weights. Shapes: (X, K)."""
@@ -105,20 +121,20 @@ class NeighbourSmoothing:
             eligible_N: Items that may be returned; None for all. Shape: (N,), bool.
         """
         first = self._first
-        known = scores.rows_S < len(first._cold_N)
-        places_E, values_E = weighted_rows(first._cold_by_neighbour, scores.rows_S[known], scores.values_S[known])
-        of_first = SparseScores.summed(first._cold_C[places_E], values_E)
-        if not len(self._changed_R):
-            return of_first.best(most, eligible_N)
-        rows_M, weights_MK = self._neighbours(self._changed_R)
-        of_changed = SparseScores.summed(self._changed_R, (weights_MK * scores.at(rows_M)).sum(axis=1))
-        unchanged = ~np.isin(of_first.rows_S, self._changed_R, assume_unique=True)
-        found = SparseScores.summed(
-            np.concatenate([of_first.rows_S[unchanged], of_changed.rows_S]),
-            np.concatenate([of_first.values_S[unchanged], of_changed.values_S]),
-        )
-        cold_S = self._cold_N[found.rows_S]
-        return SparseScores(found.rows_S[cold_S], found.values_S[cold_S]).best(most, eligible_N)
+        known_S = scores.rows_S < len(first._cold_N)
+        places_E, values_E = weighted_rows(first._cold_by_neighbour, scores.rows_S[known_S], scores.values_S[known_S])
+        rows_E = first._cold_C[places_E]
+        if len(self._changed_R):
+            stays_N = self._cold_N.copy()
+            stays_N[self._changed_R] = False
+            stay_E = stays_N[rows_E]
+            cold_C, neighbours_M, weights_MC = self._changed_by_neighbour
+            place_S = np.searchsorted(neighbours_M, scores.rows_S)
+            here_S = np.append(neighbours_M, -1)[place_S] == scores.rows_S
+            places_F, values_F = weighted_rows(weights_MC, place_S[here_S], scores.values_S[here_S])
+            rows_E = np.concatenate([rows_E[stay_E], cold_C[places_F]])
+            values_E = np.concatenate([values_E[stay_E], values_F])
+        return SparseScores.summed(rows_E, values_E).best(most, eligible_N)
 
     def parts(self, rows_X: Rows, parts_of: Callable[[Rows], Floats]) -> Floats:
         """Contribution of each history position to the smoothed scores of some items.

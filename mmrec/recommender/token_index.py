@@ -95,7 +95,7 @@ class TokenIndex:
         rows_C = self._changed_R[eligible_N[self._changed_R]]
         if len(rows_C) <= most:
             return rows_C
-        scores_C = self._tokens[torch.from_numpy(rows_C)] @ state_H
+        scores_C = self._tokens.scores_at(torch.from_numpy(rows_C), lambda block_NH: block_NH @ state_H)
         return np.asarray(rows_C[torch.topk(scores_C, most, sorted=False).indices.numpy()], np.int64)
 
 

@@ -71,13 +71,33 @@ def nearest_exactly(
         if gathered_MD is None and eligible_N is not None:
             scores_QM[:, ~eligible_N] = -np.inf
         for place, scores_M in enumerate(scores_QM, start=at):
-            last = np.partition(scores_M, len(scores_M) - results)[len(scores_M) - results]
-            candidates_M = np.flatnonzero(scores_M >= last - _ROUNDING)
+            candidates_M = _near_best(scores_M, results)
             if gathered_MD is not None and rows_M is not None:
                 candidates_M = rows_M[candidates_M]
             rows_K, scores_K = best_of(vectors_ND, queries_QD[place], candidates_M, results)
             found.rows_QK[place], found.scores_QK[place] = rows_K, scores_K
     return found
+
+
+def nearest_nearly(vectors_ND: Segmented[Floats], queries_QD: Floats, k: int, rows_M: Rows) -> list[Rows]:
+    """Of some rows, all that may be among the k nearest of each query: those within rounding of the k-th best.
+
+    Args:
+        vectors_ND: Shape: (N, D), float32.
+        queries_QD: Shape: (Q, D), float32.
+        k: At least 1.
+        rows_M: The rows. Shape: (M,).
+    """
+    if len(rows_M) <= k:
+        return [rows_M] * len(queries_QD)
+    scores_QM = vectors_ND.scores_at(rows_M, partial(_products, queries_QD))
+    return [rows_M[_near_best(scores_M, k)] for scores_M in scores_QM]
+
+
+def _near_best(scores_M: Floats, k: int) -> Rows:
+    """Places of the scores within rounding of the k-th best."""
+    last = np.partition(scores_M, len(scores_M) - k)[len(scores_M) - k]
+    return np.flatnonzero(scores_M >= last - _ROUNDING)
 
 
 def _products(queries_QD: Floats, vectors_MD: Floats) -> Floats:

@@ -37,7 +37,15 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.limits import check_choice, check_numbers
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.understanding.index_files import IndexDescription, Kind, read_index, write_index
-from mmrec.understanding.nearest import Floats, Neighbours, Vectors, best_of, check_vectors, nearest_exactly
+from mmrec.understanding.nearest import (
+    Floats,
+    Neighbours,
+    Vectors,
+    best_of,
+    check_vectors,
+    nearest_exactly,
+    nearest_nearly,
+)
 
 _FAISS: Any = faiss
 """Untyped, because its stubs lack some classes."""
@@ -233,14 +241,18 @@ class VectorIndex:
         wanted: int,
         eligible_N: npt.NDArray[np.bool_] | None,
     ) -> npt.NDArray[np.int64]:
-        """Candidates with the nearest of the changed rows, each once."""
-        if not len(self._changed):
+        """Candidates with the nearest of the changed rows, each once; -1 where a query has fewer."""
+        if not isinstance(self.vectors_ND, Segmented):
             return proposed_QM
         changed_N = np.zeros(len(self), np.bool_)
         changed_N[self._changed] = True
         known_QM = np.where(changed_N[proposed_QM], -1, proposed_QM)
-        among_N = changed_N if eligible_N is None else changed_N & eligible_N
-        return np.concatenate([known_QM, nearest_exactly(self.vectors_ND, queries_QD, wanted, among_N).rows_QK], axis=1)
+        among_C = self._changed if eligible_N is None else self._changed[eligible_N[self._changed]]
+        near = nearest_nearly(self.vectors_ND, queries_QD, wanted, among_C)
+        near_QM = np.full((len(near), max(map(len, near), default=0)), -1)
+        for place, rows_M in enumerate(near):
+            near_QM[place, : len(rows_M)] = rows_M
+        return np.concatenate([known_QM, near_QM], axis=1)
 
     def _candidate_rows(
         self, queries_QD: Floats, many: int, effort: int, eligible_N: npt.NDArray[np.bool_] | None, eligible: int

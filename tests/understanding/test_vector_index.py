@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmrec.catalogue.segments import Segmented
 from mmrec.errors import InvalidArgumentError
 from mmrec.understanding.vector_index import IndexConfig, VectorIndex, build_vector_index
 from tests.understanding.vectors import brute_force, clusters, unit_rows
@@ -219,7 +220,7 @@ def test_changed_vectors_are_found_without_building_again(
         rows = rng.choice(len(changed), 30, replace=False)
         changed = np.concatenate([changed, unit_rows(rng, 20, DIMENSION)])
         changed[rows] = unit_rows(rng, 30, DIMENSION)
-        now = now.with_vectors(changed, np.concatenate([rows, np.arange(len(before), len(changed))]))
+        now = now.with_vectors(Segmented(changed), np.concatenate([rows, np.arange(len(before), len(changed))]))
     assert (len(now), now.description.items, len(index)) == (COUNT + 40, COUNT + 40, COUNT)
     eligible = None if share is None else rng.random(len(now)) < share
     assert_lawful(now, near(changed, rng, 40), 10, eligible, least_recall=0.9)
