@@ -108,6 +108,9 @@ class LexicalIndex:
         self._words = Segmented(rows)
         self._base = _Postings(rows)
         self._delta: _Postings | None = None
+        # Of each row of the delta segment, the catalogue row, which may have been replaced since. A row of the base is
+        # the catalogue row of the same number.
+        self._delta_rows_D = np.empty(0, np.int64)
 
     def with_changes(self, rows_M: npt.NDArray[np.int64], values: sp.csr_array) -> LexicalIndex:
         """The index of a changed catalogue, as a new object.
@@ -126,7 +129,9 @@ class LexicalIndex:
         made = LexicalIndex(self._base.rows, self.vocabulary)
         made._words = self._words.replaced(rows_M, values)
         made._base = self._base if made._words.base is self._base.rows else _Postings(made._words.base)
-        made._delta = None if made._words.delta is None else _Postings(made._words.delta)
+        if made._words.delta is not None:
+            made._delta = _Postings(made._words.delta)
+            made._delta_rows_D = np.concatenate([self._delta_rows_D, rows_M])
         if made._base is not self._base and "by_word" in vars(self._base):
             _ = made._base.by_word  # computed here, so that no request has to wait for it
         return made
@@ -183,18 +188,21 @@ class LexicalIndex:
             eligible_N: Items that may be returned; None for all. Shape: (N,), bool.
         """
         words, weights = self._asked(history, config)
-        rows, values = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
-        for postings, rows_of in ((self._base, self._base_rows), (self._delta, self._delta_rows)):
+        found, base = [], self._words.base.shape[0]
+        for postings, begin, rows_R in ((self._base, 0, None), (self._delta, base, self._delta_rows_D)):
             if postings is not None:
                 order = np.argsort(-weights, kind="stable")
                 ends = postings.by_word.indptr
                 read = np.cumsum((ends[words + 1] - ends[words])[order]) <= MOST_POSTINGS
                 chosen = order[read]
                 places_E, values_E = weighted_rows(postings.by_word, words[chosen], weights[chosen])
-                rows.append(rows_of[places_E])
-                values.append(values_E)
-        found_E, value_E = np.concatenate(rows), np.concatenate(values)
-        return SparseScores.summed(found_E[found_E >= 0], value_E[found_E >= 0]).best(most, eligible_N)
+                rows_E = places_E.astype(np.int64) if rows_R is None else rows_R[places_E]
+                if self._delta is not None:
+                    current_E = self._words.places_N[rows_E] == begin + places_E
+                    rows_E, values_E = rows_E[current_E], values_E[current_E]
+                found.append((rows_E, values_E))
+        rows_F, values_F = map(np.concatenate, zip(*found, strict=True))
+        return SparseScores.summed(rows_F, values_F).best(most, eligible_N)
 
     def _asked(
         self, history: npt.NDArray[np.int32], config: LexicalConfig
@@ -204,24 +212,6 @@ class LexicalIndex:
         columns_E, values_E = weighted_rows(self._words[tail_T], np.arange(len(tail_T)), weights_T)
         found = SparseScores.summed(columns_E, values_E)
         return found.rows_S, found.values_S
-
-    @cached_property
-    def _base_rows(self) -> npt.NDArray[np.int64]:
-        """Catalogue row of each row of the base, -1 where it was replaced since."""
-        return self._rows_at(0, self._words.base.shape[0])
-
-    @cached_property
-    def _delta_rows(self) -> npt.NDArray[np.int64]:
-        """Catalogue row of each row of the delta segment, -1 where it was replaced since."""
-        base = self._words.base.shape[0]
-        return self._rows_at(base, base + (0 if self._words.delta is None else self._words.delta.shape[0]))
-
-    def _rows_at(self, begin: int, end: int) -> npt.NDArray[np.int64]:
-        place_N = self._words.places_N
-        rows = np.flatnonzero((place_N >= begin) & (place_N < end))
-        found = np.full(end - begin, -1, np.int64)
-        found[place_N[rows] - begin] = rows
-        return found
 
     def parts(
         self, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64], config: LexicalConfig

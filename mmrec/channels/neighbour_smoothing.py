@@ -72,18 +72,20 @@ class NeighbourSmoothing:
         return self._weights_CN.T.tocsr()
 
     @cached_property
-    def _changed_by_neighbour(self) -> tuple[Rows, Rows, sp.csr_array]:
-        """Cold items among the changed ones, their neighbours, ascending, and the weights that these have for them.
+    def _changed_by_neighbour(self) -> tuple[npt.NDArray[np.bool_], Rows, Rows, sp.csr_array]:
+        """Which items are cold and not changed; cold changed ones; their neighbours, ascending; weights of these.
 
-        Shapes: (C,), (M,) and (M, C) CSR.
+        Shapes: (N,), (C,), (M,) and (M, C) CSR.
         """
+        others_N = self._cold_N.copy()
+        others_N[self._changed_R] = False
         cold_C = self._changed_R[self._cold_N[self._changed_R]]
         rows_CK, weights_CK = self._neighbours(cold_C)
         row_E = np.repeat(np.arange(len(cold_C)), rows_CK.shape[1])
         real_E = weights_CK.ravel() != 0
         neighbours_M, place_E = np.unique(rows_CK.ravel()[real_E], return_inverse=True)
         weights = (weights_CK.ravel()[real_E], (place_E, row_E[real_E]))
-        return cold_C, neighbours_M, sp.coo_array(weights, shape=(len(neighbours_M), len(cold_C))).tocsr()
+        return others_N, cold_C, neighbours_M, sp.coo_array(weights, shape=(len(neighbours_M), len(cold_C))).tocsr()
 
     def _neighbours(self, rows_X: Rows) -> tuple[Rows, Floats]:
         """Neighbours of some items, and their weights. Shapes: (X, K)."""
@@ -125,10 +127,8 @@ class NeighbourSmoothing:
         places_E, values_E = weighted_rows(first._cold_by_neighbour, scores.rows_S[known_S], scores.values_S[known_S])
         rows_E = first._cold_C[places_E]
         if len(self._changed_R):
-            stays_N = self._cold_N.copy()
-            stays_N[self._changed_R] = False
-            stay_E = stays_N[rows_E]
-            cold_C, neighbours_M, weights_MC = self._changed_by_neighbour
+            others_N, cold_C, neighbours_M, weights_MC = self._changed_by_neighbour
+            stay_E = others_N[rows_E]
             place_S = np.searchsorted(neighbours_M, scores.rows_S)
             here_S = np.append(neighbours_M, -1)[place_S] == scores.rows_S
             places_F, values_F = weighted_rows(weights_MC, place_S[here_S], scores.values_S[here_S])
