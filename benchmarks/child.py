@@ -64,7 +64,8 @@ def _run(command: list[str], arguments: dict[str, Any], threads: int, as_command
         "INFINITY_ANONYMOUS_USAGE_STATS": "0",
     }
     if as_command:
-        environment |= {"TOKENIZERS_PARALLELISM": "false", "GOMP_SPINCOUNT": "20000", "THP_MEM_ALLOC_ENABLE": "1"}
+        environment |= {"TOKENIZERS_PARALLELISM": "false", "GOMP_SPINCOUNT": "20000"}
+        environment |= {"OPENBLAS_THREAD_TIMEOUT": "16", "THP_MEM_ALLOC_ENABLE": "1"}
     # By stdin: the names of a thousand files are longer than a command line may be.
     done = subprocess.run(
         command, input=json.dumps(arguments), cwd=ROOT, env=environment, capture_output=True, text=True, check=False

@@ -28,6 +28,8 @@ _ENVIRONMENT = {
     # Threads that spin for long starve each other when two busy processes share the cores; threads that never spin
     # wake too slowly for the many small steps of training. A short spin, about 20 microseconds, avoids both.
     "GOMP_SPINCOUNT": "20000",
+    # The same for the threads of NumPy, as a power of two of cycles; otherwise they spin for 25 ms after each product.
+    "OPENBLAS_THREAD_TIMEOUT": "16",
     # Huge pages for the large tables of PyTorch: rows far apart are then read several times as fast.
     "THP_MEM_ALLOC_ENABLE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
