@@ -135,7 +135,8 @@ class TrainingConfig:
             ``auto``: full for up to `full_softmax_items` items.
         full_softmax_items: See `softmax`.
         negatives: Items sampled per step, with replacement.
-        ema_decay: Decay of an exponential moving average of the weights, which is then evaluated and kept; 0 for none.
+        ema_decay: Decay of an exponential moving average of the weights; 0 for none. The average and the weights
+            themselves are both evaluated after each epoch, and the better of the two counts.
         checkpoint_minutes: Time between checkpoints within an epoch; one is always written at its end.
     """
 
@@ -153,7 +154,7 @@ class TrainingConfig:
     softmax: Softmax = "auto"
     full_softmax_items: int = 50_000
     negatives: int = 8192
-    ema_decay: float = 0.0
+    ema_decay: float = 0.999
     checkpoint_minutes: float = 5.0
 
     def samples(self, items: int) -> bool:

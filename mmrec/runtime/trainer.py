@@ -13,7 +13,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -109,7 +109,9 @@ class TrainerConfig:
         fused: Whether AdamW updates a parameter in one pass over memory, which saves time for large embeddings. Only
             for parameters in contiguous layout, as a checkpoint keeps them.
         rates: Learning rates relative to that of all other parameters, by the beginning of a parameter's name.
-        ema_decay: Decay of an exponential moving average of the weights, which is then validated and kept; 0 for none.
+        ema_decay: Decay of an exponential moving average of the weights; 0 for none. With `best_by`, the average and
+            the weights themselves are both validated after each epoch, and the better of the two counts; without, the
+            average is kept.
         best_by: Metric whose maximum selects the epoch that is kept; empty for the last epoch.
         patience: Epochs without improvement after which training stops; 0 for no limit.
         max_minutes: Training stops after the epoch in which this time is exceeded; 0 for no limit.
@@ -300,13 +302,17 @@ class Trainer:
     def _finish_epoch(self) -> None:
         """Validate, keep the best weights, log, and save a checkpoint."""
         at, best_by = self.at, self._config.best_by
-        with self._average.in_place() if self._average else nullcontext():
-            figures = self._task.validate()
-            best_epoch = at.best_epoch
-            if not best_by or not best_epoch or figures[best_by] > at.epochs[best_epoch - 1][best_by]:
-                best_epoch = len(at.epochs) + 1
-                if self._best is not None:
-                    self._best = trained_weights(self._task.module)
+        best_epoch, figures = at.best_epoch, dict[str, float]()
+        for weights in self._contenders():
+            with weights:
+                found = dict(self._task.validate())
+                if figures and found[best_by] <= figures[best_by]:
+                    continue
+                figures = found
+                if not best_by or not at.best_epoch or found[best_by] > at.epochs[at.best_epoch - 1][best_by]:
+                    best_epoch = len(at.epochs) + 1
+                    if self._best is not None:
+                        self._best = trained_weights(self._task.module)
         seconds = self._processes.broadcast(self.seconds)
         own_seconds = seconds - sum(epoch["seconds"] for epoch in at.epochs)
         losses = dict(zip(self._task.losses, _means(self._sums_L2), strict=True))
@@ -322,6 +328,13 @@ class Trainer:
         if self._processes.is_main:
             self._on_epoch(self.at)
         self._save()
+
+    def _contenders(self) -> list[AbstractContextManager[None]]:
+        """Within each the module has weights that may be kept: the average, and its own where a metric selects."""
+        own: list[AbstractContextManager[None]] = [nullcontext()]
+        if not self._average:
+            return own
+        return [self._average.in_place(), *(own if self._config.best_by else [])]
 
     def _is_out_of_time(self) -> bool:
         return 0 < 60 * self._config.max_minutes <= self.at.seconds

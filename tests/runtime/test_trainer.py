@@ -101,6 +101,13 @@ def test_averaged_weights_are_kept_where_they_are_asked_for() -> None:
     assert 0 < averaged[0] < own[0]
 
 
+@pytest.mark.parametrize(("scores", "decay"), [([0.1, 0.5, 0.4, 0.3], 0.0), ([0.5, 0.1, 0.3, 0.4], 0.9)])
+def test_after_each_pass_the_better_of_average_and_own_weights_counts(scores: list[float], decay: float) -> None:
+    line, at = trained(replace(CONFIG, epochs=2, best_by="score", ema_decay=0.9), scores=scores)
+    assert ([epoch["score"] for epoch in at.epochs], at.best_epoch) == ([0.5, 0.4], 1)
+    assert line.weights == trained(replace(CONFIG, epochs=1, ema_decay=decay))[0].weights
+
+
 def test_a_relative_learning_rate_holds_for_the_parameters_of_its_name() -> None:
     plain, slow = trained()[0].weights, trained(replace(CONFIG, rates={"wei": 0.0}))[0].weights
     assert slow[0] == 0.0
@@ -125,11 +132,11 @@ def kill() -> None:
 @pytest.mark.parametrize("step", [1, 4, 5, 6, 19, 20])
 def test_a_training_that_ended_anywhere_goes_on_to_the_same_weights(step: int, tmp_path: Path) -> None:
     config = replace(CONFIG, checkpoint_minutes=0.0, best_by="score", ema_decay=0.5)
-    scores = [0.2, 0.4, 0.1, 0.3]
+    scores = [0.2, 0.1, 0.3, 0.4, 0.1, 0.2, 0.3, 0.3]
     run = replace(RUN, checkpoint=tmp_path / "work" / "line.safetensors")
     with pytest.raises(KilledError):
         trained(config, replace(run, progress=Progress(step, kill)), scores)
-    line, at = trained(config, run, scores[(step - 1) // 5 :])
+    line, at = trained(config, run, scores[2 * ((step - 1) // 5) :])
     whole, expected = trained(config, RUN, scores)
     assert line.weights == whole.weights
     assert [epoch["squares"] for epoch in at.epochs] == [epoch["squares"] for epoch in expected.epochs]
