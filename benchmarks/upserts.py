@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,8 @@ def run(options: Options) -> None:
     items, upserts, seconds = (20_000, 500, 5.0) if options.quick else (ITEMS, UPSERTS, QUIET_SECONDS)
     rows = Rows("upserts", options, {"items": items, "upserts": upserts})
     for label, every_channel in (("under load", False), ("under load, every channel", True)):
-        bundle = large_bundle(items, every_channel=every_channel)
-        measured = rows.measure(label, partial(_under_load, options, bundle, upserts, seconds))
+        made = partial(large_bundle, items, every_channel=every_channel)
+        measured = rows.measure(label, partial(_under_load, options, made, upserts, seconds))
         _publish(measured, options, items, upserts, every_channel=every_channel)
     rows.finish()
 
@@ -92,10 +93,10 @@ def _notes(measured: dict[str, Any], upserts: int) -> list[str]:
     ]
 
 
-def _under_load(options: Options, bundle: Path, upserts: int, seconds: float) -> dict[str, Any]:
+def _under_load(options: Options, made: Callable[[], Path], upserts: int, seconds: float) -> dict[str, Any]:
     with (
         tempfile.TemporaryDirectory(dir=WORK) as folder,
-        served(bundle, options.threads, "--store", str(Path(folder) / "store")) as (target, process),
+        served(made(), options.threads, "--store", str(Path(folder) / "store")) as (target, process),
     ):
         child.call("benchmarks.upserts:ask", 1, target=target, seconds=seconds / 4)
         quiet = child.call("benchmarks.upserts:ask", 1, target=target, seconds=seconds)

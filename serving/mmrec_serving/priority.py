@@ -1,9 +1,10 @@
 """Low priority for background work, so that requests are answered quickly.
 
-Unit of work: one thread, or one piece of work. There are three means. A thread with a low priority gets the processor
+Unit of work: one thread, or one piece of work. There are four means. A thread with a low priority gets the processor
 when no other needs it (Linux only). Threads of one Python process also wait for the interpreter lock, so pieces of
-background work run one at a time, with a pause after each. And a piece computes in steps, each of which begins when no
-request is being answered (see `mmrec.runtime.background`). Knows nothing about the work.
+background work run one at a time, with a pause after each. A piece computes in steps, each of which begins when no
+request is being answered (see `mmrec.runtime.background`), and leaves half of the cores alone. Knows nothing about the
+work.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+
+import torch
 
 from mmrec.runtime.background import in_steps
 
@@ -37,7 +40,8 @@ class Pace:
     """Turns of several threads, each followed by a pause that is twice as long as the turn.
 
     With ``with pace: work()`` a thread waits until no other has the turn and the pause is over, at most `most_s`. The
-    steps of the work begin when nothing is being answered, at most `most_step_s` later than they could.
+    steps of the work begin when nothing is being answered, at most `most_step_s` later than they could. While requests
+    come, PyTorch has half of its threads there, so that the threads of a request find a core that is free.
 
     Args:
         idle_s: Seconds since the last request was answered; 0 while one is. After `QUIET_S` there are no pauses.
@@ -68,12 +72,17 @@ class Pace:
         if left > 0 and self._idle_s() < QUIET_S:
             self._sleep(left)
         self._own.began = self._clock()
+        self._own.threads = torch.get_num_threads()
+        if self._idle_s() < QUIET_S:
+            torch.set_num_threads(max(1, self._own.threads // 2))
         steps: AbstractContextManager[None] = in_steps(self._before_step)
         steps.__enter__()
         self._own.steps = steps
 
     def __exit__(self, *_: object) -> None:
         self._own.steps.__exit__(None, None, None)
+        if torch.get_num_threads() != self._own.threads:
+            torch.set_num_threads(self._own.threads)
         now = self._clock()
         self._rested = now + min(2 * (now - self._own.began), self._most_s)
         if self._own.has_turn:
