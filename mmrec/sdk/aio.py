@@ -29,6 +29,7 @@ from mmrec.sdk.aio_conversation import AsyncConversation
 from mmrec.sdk.aio_methods import AsyncMethods
 from mmrec.sdk.aio_transport import AsyncGrpcTransport, AsyncTransport
 from mmrec.sdk.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls, Token, checked_timeout
+from mmrec.sdk.environment import access_from_env
 from mmrec.sdk.inputs import AsyncUpsertBatches
 from mmrec.sdk.streams import each
 from mmrec.sdk.timing import OnTiming
@@ -76,6 +77,26 @@ class AsyncClient(AsyncMethods):
         self._transport: AsyncTransport = transport or AsyncGrpcTransport(
             target, token=token, tls=own_tls, on_timing=on_timing
         )
+
+    @classmethod
+    def from_env(cls, *, timeout: float = DEFAULT_TIMEOUT_S, on_timing: OnTiming | None = None) -> AsyncClient:
+        """Make a client of the server that environment variables name. An empty variable counts as not set.
+
+        ``MMREC_TARGET`` is the server's ``host:port``, and must be set. ``MMREC_TOKEN`` is its token or API key; or
+        ``MMREC_TOKEN_FILE`` is a file that has it, which is read for each call, so that the key can be replaced.
+        ``MMREC_TLS`` is 1 for TLS, or 0; ``MMREC_TLS_CA``, ``MMREC_TLS_CERT``, ``MMREC_TLS_KEY`` (PEM files) and
+        ``MMREC_TLS_SERVER_NAME`` are the attributes of `Tls`, and imply it.
+
+        Args:
+            timeout: Default timeout of a call in seconds, above 0.
+            on_timing: As for the class.
+
+        Raises:
+            InvalidArgumentError: a variable is missing, breaks a rule, or contradicts another; the message names it.
+            NotFoundError: a file that a variable names cannot be read.
+        """
+        target, token, tls = access_from_env()
+        return cls(target, token=token, tls=tls, timeout=timeout, on_timing=on_timing)
 
     async def recommend_many(
         self, requests: Iterable[RecommendRequest], *, timeout: float | None = None

@@ -25,6 +25,7 @@ from mmrec.sdk import options as keywords
 from mmrec.sdk import rpcs
 from mmrec.sdk.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls, Token, checked_timeout
 from mmrec.sdk.conversation import Conversation
+from mmrec.sdk.environment import access_from_env
 from mmrec.sdk.inputs import UpsertBatches
 from mmrec.sdk.methods import Methods
 from mmrec.sdk.timing import OnTiming
@@ -71,6 +72,26 @@ class Client(Methods):
         self._timeout = checked_timeout(timeout, DEFAULT_TIMEOUT_S)
         own_tls = (Tls() if tls else None) if isinstance(tls, bool) else tls
         self._transport: Transport = transport or GrpcTransport(target, token=token, tls=own_tls, on_timing=on_timing)
+
+    @classmethod
+    def from_env(cls, *, timeout: float = DEFAULT_TIMEOUT_S, on_timing: OnTiming | None = None) -> Client:
+        """Make a client of the server that environment variables name. An empty variable counts as not set.
+
+        ``MMREC_TARGET`` is the server's ``host:port``, and must be set. ``MMREC_TOKEN`` is its token or API key; or
+        ``MMREC_TOKEN_FILE`` is a file that has it, which is read for each call, so that the key can be replaced.
+        ``MMREC_TLS`` is 1 for TLS, or 0; ``MMREC_TLS_CA``, ``MMREC_TLS_CERT``, ``MMREC_TLS_KEY`` (PEM files) and
+        ``MMREC_TLS_SERVER_NAME`` are the attributes of `Tls`, and imply it.
+
+        Args:
+            timeout: Default timeout of a call in seconds, above 0.
+            on_timing: As for the class.
+
+        Raises:
+            InvalidArgumentError: a variable is missing, breaks a rule, or contradicts another; the message names it.
+            NotFoundError: a file that a variable names cannot be read.
+        """
+        target, token, tls = access_from_env()
+        return cls(target, token=token, tls=tls, timeout=timeout, on_timing=on_timing)
 
     def recommend_many(
         self, requests: Iterable[RecommendRequest], *, timeout: float | None = None

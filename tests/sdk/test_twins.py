@@ -41,6 +41,7 @@ PUBLIC = [
     "embed",
     "embed_user",
     "explain",
+    "from_env",
     "info",
     "items",
     "list_events",
@@ -68,7 +69,7 @@ def test_both_clients_have_the_same_methods() -> None:
         assert sorted(name for name in dir(kind) if not name.startswith("_")) == PUBLIC
 
 
-@pytest.mark.parametrize("name", [name for name in PUBLIC if name not in ("converse", "stream_upserts")])
+@pytest.mark.parametrize("name", [name for name in PUBLIC if name not in ("converse", "from_env", "stream_upserts")])
 def test_both_clients_take_the_same_arguments_and_say_the_same(name: str) -> None:
     blocking, awaited = getattr(Client, name), getattr(AsyncClient, name)
     assert inspect.signature(blocking) == inspect.signature(awaited)
@@ -85,6 +86,11 @@ def test_both_clients_stream_alike() -> None:
         assert parameter.annotation == twin.annotation or name == "batches"
 
 
+def test_both_clients_are_made_alike_from_the_environment() -> None:
+    assert Client.from_env.__doc__ == AsyncClient.from_env.__doc__
+    assert inspect.signature(Client.from_env).parameters == inspect.signature(AsyncClient.from_env).parameters
+
+
 def test_conversations_are_alike() -> None:
     blocking, awaited = inspect.signature(Client.converse), inspect.signature(AsyncClient.converse)
     in_process = inspect.signature(EngineMethods.converse)
@@ -95,7 +101,7 @@ def test_conversations_are_alike() -> None:
 
 
 def test_the_methods_in_process_are_those_of_the_client() -> None:
-    own = {"close", "converse", "info", "recommend_many", "search_many", "similar_many", "stream_upserts"}
+    own = {"close", "converse", "from_env", "info", "recommend_many", "search_many", "similar_many", "stream_upserts"}
     for name in sorted(set(PUBLIC) - own):
         assert getattr(EngineMethods, name) is getattr(Client, name)
 
