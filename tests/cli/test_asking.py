@@ -191,10 +191,10 @@ def test_searches_of_a_file_that_are_only_checked(
 
 
 def test_recommending_without_a_channel(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["recommend", *place, "--user", "c0001", "--channel-weight", "popularity=0", "--explain", "--json"]
+    asked = ["recommend", *place, "--user", "c0001", "--channel-weight", "lexical=0", "--explain", "--json"]
     shares = [share["channel"] for scored in json.loads(_run(asked, capsys)[1])["items"] for share in scored["shares"]]
-    assert "transitions" in shares
-    assert "popularity" not in shares
+    assert "content" in shares
+    assert "lexical" not in shares
     status, _, err = _run([*asked, "--channel-weight", "smell=1"], capsys)
     assert status == 2
     assert "channel_weights has 'smell'; the channels are item-head, semantic-id, transitions" in err

@@ -70,6 +70,8 @@ def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixt
         "duplicates",
         "mismatch",
         "serve",
+        "top",
+        "bench-server",
         "upsert",
         "record",
         "events",
@@ -78,6 +80,7 @@ def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixt
         "fold",
         "info",
         "index",
+        "keys",
         "models",
     ]
     for code, words in EXIT_CODES.items():
