@@ -155,6 +155,7 @@ def _taken(hint: Any) -> str:
 
 AWAITED = r"(self\._call|self\.close|self\._transport\.(?:call|stream|close)|stream\.(?:send|receive|finish|close))\("
 TO_ASYNC = (
+    (r"\bFakeTransport\b", "AsyncFakeTransport"),
     (
         r"\b(Client|Transport|GrpcTransport|EngineTransport|Methods|UpsertBatches|Conversation|Stream|Iterator)\b",
         r"Async\1",

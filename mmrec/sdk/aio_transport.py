@@ -20,7 +20,7 @@ from mmrec.sdk.connection import (
 )
 from mmrec.sdk.streams import AsyncEngineStream, AsyncGrpcStream, AsyncStream
 from mmrec.sdk.timing import ASKED, OnTiming, tell_timing
-from mmrec.sdk.transport import EngineTransport
+from mmrec.sdk.transport import EngineTransport, LocalTransport
 
 
 class AsyncTransport(Protocol):
@@ -111,11 +111,11 @@ class AsyncGrpcTransport:
             self._calls.clear()
 
 
-class AsyncEngineTransport:
-    """Calls an engine in this process, in a thread, without a server."""
+class AsyncLocalTransport:
+    """Answers calls in this process, in a thread, without a network; `inner` says how."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._inner = EngineTransport(engine)
+    def __init__(self, inner: LocalTransport) -> None:
+        self._inner = inner
 
     async def call(self, path: str, request: bytes, timeout: float) -> bytes:
         """See `AsyncTransport.call`."""
@@ -128,3 +128,10 @@ class AsyncEngineTransport:
     async def close(self) -> None:
         """See `AsyncTransport.close`."""
         self._inner.close()
+
+
+class AsyncEngineTransport(AsyncLocalTransport):
+    """Calls an engine in this process, in a thread, without a server."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(EngineTransport(engine))

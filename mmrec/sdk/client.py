@@ -50,6 +50,7 @@ class Client(Methods):
         tls: True for TLS with the default authorities, or `Tls` for your own; False for none.
         timeout: Default timeout of a call in seconds, above 0.
         transport: Replaces gRPC, and `target`, `token`, `tls` and `on_timing` are not used; for tests, see
+            `mmrec.sdk.fake.FakeTransport`, or for an engine in this process
             `mmrec.sdk.transport.EngineTransport`.
         on_timing: Called with how long the server worked on each call, stage by stage, failed ones included, before
             the call returns; streams tell nothing. None: the server is not asked.

@@ -1,12 +1,13 @@
 """Transports of the SDK: gRPC, or an engine in this process for tests and notebooks.
 
 Unit of work: one call, a path and the bytes of its request. Any object with `call`, `stream` and `close` can be passed
-to `Client(transport=...)`. Only `EngineTransport` knows what the bytes mean, because it does the work of a server.
+to `Client(transport=...)`. Only `LocalTransport` knows what the bytes mean, because it does the work of a server.
 """
 
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -23,7 +24,7 @@ from mmrec.sdk.connection import (
     error_from_rpc,
     metadata_source,
 )
-from mmrec.sdk.rpcs import RPCS
+from mmrec.sdk.rpcs import RPCS, Rpc
 from mmrec.sdk.streams import EngineStream, GrpcStream, Stream
 from mmrec.sdk.timing import ASKED, OnTiming, tell_timing
 
@@ -121,16 +122,23 @@ class GrpcTransport:
         self._channel.close()
 
 
-class EngineTransport:
-    """Calls an engine in this process without a server, for tests of code that uses a `Client`.
+class LocalTransport(ABC):
+    """Answers calls in this process, without a network; a subclass says how."""
 
-    Timeouts are ignored: the caller's thread does the work, one call at a time.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._lock = threading.Lock()
+    def __init__(self) -> None:
         self._closed = False
+
+    @abstractmethod
+    def messages(self, rpc: Rpc[Any, Any], request: Any) -> Iterator[Any]:
+        """The reply to a request; over a stream it may come in several parts.
+
+        Args:
+            rpc: The call.
+            request: Its request, which was read from bytes and checked as a server does.
+
+        Raises:
+            MmrecError: the call failed as a whole.
+        """
 
     def call(self, path: str, request: bytes, timeout: float) -> bytes:
         """See `Transport.call`."""
@@ -141,22 +149,38 @@ class EngineTransport:
 
     def stream(self, path: str, timeout: float) -> Stream:
         """See `Transport.stream`."""
-        if self._closed:
-            raise closed_error("an engine")
+        self._refuse_if_closed()
         return EngineStream(lambda request: self._answer(path, request))
-
-    def _answer(self, path: str, request: bytes) -> Iterator[bytes]:
-        """The messages that answer a request, each as it is made."""
-        if self._closed:
-            raise closed_error("an engine")
-        rpc = RPCS.get(path)
-        if rpc is None:
-            raise NotImplementedYetError(f"{path} is not implemented in this version")
-        decoded = rpc.decode_request(request)
-        with self._lock:
-            messages = rpc.messages(self._engine, decoded)
-        return map(rpc.encode_reply, messages)
 
     def close(self) -> None:
         """See `Transport.close`."""
         self._closed = True
+
+    def _answer(self, path: str, request: bytes) -> Iterator[bytes]:
+        """The messages that answer a request, each as it is made."""
+        self._refuse_if_closed()
+        rpc = RPCS.get(path)
+        if rpc is None:
+            raise NotImplementedYetError(f"{path} is not implemented in this version")
+        return map(rpc.encode_reply, self.messages(rpc, rpc.decode_request(request)))
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise closed_error("an engine")
+
+
+class EngineTransport(LocalTransport):
+    """Calls an engine in this process without a server, for tests of code that uses a `Client`.
+
+    Timeouts are ignored: the caller's thread does the work, one call at a time.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+        self._lock = threading.Lock()
+
+    def messages(self, rpc: Rpc[Any, Any], request: Any) -> Iterator[Any]:
+        """See `LocalTransport.messages`."""
+        with self._lock:
+            return rpc.messages(self._engine, request)
