@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -15,6 +16,11 @@ from pathlib import Path
 
 PASSWORD = "open-sesame"
 _USER = "mmrec"
+
+
+def schema_of(folder: Path) -> str:
+    """The schema for a store that another kind of store would have in this folder."""
+    return f"s{hashlib.sha256(str(folder).encode()).hexdigest()[:20]}"
 
 
 class PostgresServer:

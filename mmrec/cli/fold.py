@@ -13,15 +13,17 @@ from mmrec.errors import NotFoundError
 
 def fold(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle folder; it gets a new version.")],
-    store: Annotated[Path, typer.Option("--store", metavar="FOLDER", help="Folder of `mmrec serve --store`.")],
+    store: Annotated[
+        str, typer.Option("--store", metavar="FOLDER|URL", help="Folder or database of `mmrec serve --store`.")
+    ],
     *,
     output: Output,
 ) -> None:
     """Compaction: write the recorded changes of a catalogue into a new version of its bundle, and drop them.
 
-    Nothing is trained, and recommendations stay the same. No server may be using the store; a running server compacts
-    by itself (mmrec serve --fold-after). After a kill, the old or the new version is complete, and the same command
-    resumes.
+    Nothing is trained, and recommendations stay the same. After a kill, the old or the new version is complete, and the
+    same command resumes. No server may be using a folder; a running server compacts it by itself (mmrec serve
+    --fold-after). Servers that share a database go on meanwhile, and serve the new version after a SIGHUP.
 
     Example:
         mmrec fold bundle/ --store changes/
@@ -30,7 +32,12 @@ def fold(
         NotFoundError: there is no such bundle or store.
         FailedPreconditionError: a server uses the store, or its changes belong to another catalogue.
     """
-    for folder, what in ((bundle, "bundle"), (store, "store")):
+    from mmrec_serving.sqlite_files import StoreFolder
+    from mmrec_serving.store_place import store_place
+
+    place = store_place(store)
+    folders = [(bundle, "bundle"), *([(place.folder, "store")] if isinstance(place, StoreFolder) else [])]
+    for folder, what in folders:
         if not folder.is_dir():
             raise NotFoundError(f"there is no {what} folder {str(folder)!r}; name the one that `mmrec serve` uses")
 

@@ -171,8 +171,8 @@ def serve(
     writes such versions itself, by compaction of the recorded changes.
 
     Servers share a store in PostgreSQL: --store postgresql://USER@HOST/DATABASE, with the password in ~/.pgpass (in the
-    URL, the list of processes shows it). What one of them has recorded the others use within a second. Such a store
-    keeps events of customers, and no changes of the catalogue.
+    URL, the list of processes shows it). What one of them has recorded the others use within a second. mmrec fold
+    compacts such a store.
 
     With --language-model the sentences of explanations and conversations are worded in a thread of their own, within
     --wording-seconds; where that is over, or --wording-queue is full, those of templates are sent.

@@ -153,7 +153,9 @@ class ServerConfig:
             raise InvalidArgumentError(f"{field} is given without a store; compaction needs one", field=field)
         if not isinstance(self.store_place, StoreFolder | None) and (self.fold_after or self.fold_every_s is not None):
             field = "fold_after" if self.fold_after else "fold_every_s"
-            raise InvalidArgumentError(f"{field} is given with a database; compaction needs a folder", field=field)
+            raise InvalidArgumentError(
+                f"{field} is given with a database, which servers share; run mmrec fold BUNDLE --store URL", field=field
+            )
         check_numbers(
             self, "fold_every_s", "trial_s", "tidy_every_s", "housekeeping_s", "restart_s", over=0, high=100_000_000
         )

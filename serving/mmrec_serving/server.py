@@ -58,7 +58,6 @@ from mmrec_serving.pictures import PicturesAhead
 from mmrec_serving.priority import Pace, give_way
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
 from mmrec_serving.services import service_handlers
-from mmrec_serving.sqlite_files import StoreFolder
 from mmrec_serving.store_place import StorePlace
 from mmrec_serving.telemetry.calls import CallWatch
 from mmrec_serving.updates.engine import LiveEngine, warm_up
@@ -269,9 +268,9 @@ class Server:
         self._changes: Scheduler | None = None
         self._large_changes: Scheduler | None = None
         self._events: Scheduler | None = None
-        if isinstance(store, StoreFolder):
+        if store is not None:
             self._changes = Scheduler(
-                functools.partial(self._open_changes, loaded, store.folder),
+                functools.partial(self._open_changes, loaded),
                 replace(limits, one_job=True),
                 name="mmrec-recording",
                 on_end=self._worker_ended,
@@ -284,7 +283,6 @@ class Server:
                 on_end=self._worker_ended,
                 observer=observed,
             )
-        if store is not None:
             self._events = Scheduler(
                 functools.partial(self._open_events, loaded, store),
                 limits,
@@ -344,7 +342,7 @@ class Server:
 
         return {kind: functools.partial(answer, kind) for kind in CATALOGUE}
 
-    def _open_changes(self, loaded: Future[Engine], folder: Path) -> Mapping[str, Work]:
+    def _open_changes(self, loaded: Future[Engine]) -> Mapping[str, Work]:
         """Open the store and replay its changes when the engine is loaded; runs in the thread of the changes."""
         from mmrec_serving.updates.bundle_position import open_store
 
@@ -356,7 +354,8 @@ class Server:
                 f"{str(engine.bundle.root)!r} is one version of a bundle, and folding makes others beside it; serve "
                 "the folder of all versions, or fold nothing"
             )
-        store = open_store(folder, engine.bundle)
+        assert self.config.store is not None
+        store = open_store(self.config.store, engine.bundle)
         self._catalogue = CatalogueChanges(
             engine,
             store,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -12,13 +13,14 @@ from typing import TypeVar
 import pytest
 
 import mmrec
+from mmrec.bundle import Bundle, open_bundle
 from mmrec.cli.recorded import dataset_with_events
 from mmrec.contract.events import DeleteUserRequest, RecordEventsRequest, UserEvent
 from mmrec.errors import UnavailableError
 from mmrec_serving.event_log import open_events
 from mmrec_serving.store_place import store_place
 from mmrec_serving.updates.recorded_events import RecordedEvents
-from tests.commands import Command, start
+from tests.commands import Command, run, start
 from tests.postgres_server import PASSWORD, PostgresServer
 
 T = TypeVar("T")
@@ -39,29 +41,34 @@ def views(user_id: str, *item_ids: str) -> list[UserEvent]:
 
 
 def unseen(client: mmrec.Client | mmrec.Recommender, user_id: str) -> int:
-    """How many of the 60 items are recommended: those that the customer has not seen."""
-    return len(client.recommend(user_id=user_id, k=60).items)
+    """How many items are recommended: those that the customer has not seen."""
+    return len(client.recommend(user_id=user_id, k=100).items)
 
 
 class Replicas:
     """Two processes of `mmrec serve` with one store."""
 
     def __init__(self, bundle: Path, url: str, logs: Path, stack: ExitStack) -> None:
-        self._bundle, self._url, self._logs, self._stack = bundle, url, logs, stack
-        started = [self._start(number) for number in (1, 2)]  # at once
+        self.bundle, self._url, self._stack = bundle, url, stack
+        self._files = [logs / "1.log", logs / "2.log"]
+        started = [self._start(log) for log in self._files]  # at once
         self.processes = started
         self.clients = [self._client(process) for process in started]
+
+    def log(self, at: int) -> str:
+        """What a server has logged."""
+        return self._files[at].read_text()
 
     def kill_and_start_again(self, at: int) -> None:
         self.processes[at].send_signal(signal.SIGKILL)
         self.processes[at].wait(60)
-        self.processes[at] = self._start(3)
+        self._files[at] = self._files[at].with_suffix(".again")
+        self.processes[at] = self._start(self._files[at])
         self.clients[at] = self._client(self.processes[at])
 
-    def _start(self, number: int) -> Command:
-        log = self._logs / f"{number}.log"
+    def _start(self, log: Path) -> Command:
         return self._stack.enter_context(
-            start("serve", self._bundle, "--store", self._url, "--port", "0", "--access-log", "all", stderr=log)
+            start("serve", self.bundle, "--store", self._url, "--port", "0", "--access-log", "all", stderr=log)
         )
 
     def _client(self, process: Command) -> mmrec.Client:
@@ -76,9 +83,10 @@ def url(postgres: PostgresServer) -> str:
 
 @pytest.fixture(scope="module")
 def replicas(demo_bundle: Path, url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
-    logs = tmp_path_factory.mktemp("logs")
+    logs, bundle = tmp_path_factory.mktemp("logs"), tmp_path_factory.mktemp("served") / "bundle"
+    shutil.copytree(demo_bundle, bundle)  # a test publishes another version
     with ExitStack() as stack:
-        yield Replicas(demo_bundle, url, logs, stack)
+        yield Replicas(bundle, url, logs, stack)
     for log in logs.iterdir():
         assert PASSWORD not in log.read_text()
 
@@ -110,12 +118,63 @@ def test_what_one_server_has_recorded_and_deleted_the_other_uses(replicas: Repli
     eventually(lambda: unseen(other, KNOWN), 59)
 
 
-def test_a_server_that_was_killed_comes_back_with_the_events_of_all(replicas: Replicas) -> None:
+def titles(client: mmrec.Client, *item_ids: str) -> dict[str, str]:
+    return {item.item_id: item.title for item in client.items(list(item_ids)).items}
+
+
+def test_items_that_one_server_has_taken_the_other_shows(replicas: Replicas) -> None:
+    one, other = replicas.clients
+    lamp = {"item_id": "n1", "title": "Quartz lamp", "attributes": {"category": "lamp"}}
+    done = one.upsert_items([lamp], request_id="r1", wait_until_visible=True)
+    assert done.refused == ()
+    eventually(lambda: titles(other, "n1"), {"n1": "Quartz lamp"})
+    assert other.recommend([], k=1).versions == done.versions
+    # The same request, sent again to the other server.
+    assert other.upsert_items([lamp], request_id="r1", wait_until_visible=True).versions == done.versions
+    # Part of an item that has just been changed by the other server.
+    other.upsert_items([{"item_id": "n1", "title": "Bent lamp"}], fields=["title"])
+    part = {"item_id": "n1", "attributes": {"category": "light"}}
+    one.upsert_items([part], fields=["attributes.category"], wait_until_visible=True)
+    (found,) = one.items(["n1"]).items
+    assert (found.title, dict(found.attributes)) == ("Bent lamp", {"category": "light"})
+    eventually(lambda: other.items(["n1"]).items, (found,))
+    other.upsert_items([{"item_id": "n2", "title": "Lamp two"}])
+    assert one.delete_items(["n2", "p0042"]).refused == ()
+    eventually(lambda: titles(other, "n2", "p0042"), {})
+    assert one.recommend([], k=1).versions == other.recommend([], k=1).versions
+
+
+def test_a_server_that_was_killed_comes_back_with_the_events_and_items_of_all(replicas: Replicas) -> None:
     one, other = replicas.clients
     one.record_events(views("v", "p0001"))
     other.record_events(views("v", "p0002"))
+    one.upsert_items([{"item_id": "n3", "title": "Lamp three"}])
+    other.upsert_items([{"item_id": "n4", "title": "Lamp four"}])
     replicas.kill_and_start_again(0)
-    assert unseen(replicas.clients[0], "v") == 58
+    one = replicas.clients[0]
+    assert {"p0001", "p0002"}.isdisjoint(one.recommend(user_id="v", k=100).item_ids)
+    assert titles(one, "n1", "n2", "n3", "n4", "p0042") == {"n1": "Bent lamp", "n3": "Lamp three", "n4": "Lamp four"}
+
+
+def test_servers_go_on_with_a_version_that_was_compacted_from_their_store(replicas: Replicas, url: str) -> None:
+    one, other = replicas.clients
+    before = one.info().versions.catalogue
+    done = run("fold", replicas.bundle, "--store", url)
+    assert done.returncode == 0, done.stderr
+    # With the version before it they go on.
+    one.upsert_items([{"item_id": "n5", "title": "Lamp five"}])
+    eventually(lambda: titles(other, "n5"), {"n5": "Lamp five"})
+    folded = open_bundle(replicas.bundle)
+    assert folded.manifest.versions.catalogue == before
+    for at, item_id in enumerate(("n6", "n7")):
+        replicas.processes[at].send_signal(signal.SIGHUP)
+        eventually(lambda at=at: f"version {folded.version} is served instead of" in replicas.log(at), True)
+        replicas.clients[at].upsert_items([{"item_id": item_id, "title": "Lamp"}])
+        for reader in replicas.clients:
+            eventually(
+                lambda reader=reader, new=item_id: titles(reader, "n5", new), {"n5": "Lamp five", item_id: "Lamp"}
+            )
+    assert one.info().versions == other.info().versions
 
 
 def test_while_postgresql_is_away_questions_are_answered_and_events_refused(
@@ -123,23 +182,29 @@ def test_while_postgresql_is_away_questions_are_answered_and_events_refused(
 ) -> None:
     one, other = replicas.clients
     one.record_events(views("w", "p0001"))
+    items = len(one.recommend([], k=100).items)
     postgres.kill()
     try:
-        assert unseen(one, "w") == 59
+        assert unseen(one, "w") == items - 1
         for call in (
             lambda: one.record_events(views("w", "p0002")),
             lambda: one.list_events("w"),
             lambda: one.delete_user("w"),
+            lambda: one.upsert_items([{"item_id": "n9", "title": "Lamp nine"}], request_id="r9"),
+            lambda: one.delete_items(["n3"]),
         ):
-            with pytest.raises(UnavailableError, match=r"the store of events in \(see the log\)") as caught:
+            with pytest.raises(UnavailableError, match=r"the store of .* in \(see the log\)") as caught:
                 call()
             assert caught.value.retry_after_s == 1.0
-        assert unseen(one, "w") == 59
+        assert unseen(one, "w") == items - 1
     finally:
         postgres.start()
     other.record_events(views("w", "p0003"))
-    assert unseen(other, "w") == 58
-    eventually(lambda: unseen(one, "w"), 58)
+    assert unseen(other, "w") == items - 2
+    eventually(lambda: unseen(one, "w"), items - 2)
+    # The same again, as the client was told.
+    one.upsert_items([{"item_id": "n9", "title": "Lamp nine"}], request_id="r9")
+    eventually(lambda: titles(other, "n3", "n9"), {"n3": "Lamp three", "n9": "Lamp nine"})
     assert [event.item_id for event in one.list_events("w").events] == ["p0003", "p0001"]
 
 
@@ -159,7 +224,7 @@ def test_a_fit_reads_the_events_of_the_servers(
 class Noting:
     """An engine that notes what it is told."""
 
-    def __init__(self, bundle: mmrec.bundle.Bundle) -> None:
+    def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self.said: list[str] = []
 
@@ -179,7 +244,7 @@ def test_events_are_used_in_the_order_of_their_numbers_whoever_records_them(
     postgres: PostgresServer, demo_bundle: Path
 ) -> None:
     place = store_place(postgres.make_schema("in_order"))
-    engine = Noting(mmrec.bundle.open_bundle(demo_bundle))
+    engine = Noting(open_bundle(demo_bundle))
     recorded = RecordedEvents(engine, open_events(place))
     assert recorded.replay() == 0
     with open_events(place) as store:

@@ -1,9 +1,10 @@
 """The durable log of catalogue changes since a bundle was made: items added, replaced and deleted.
 
 In: checked and encoded requests. Out: numbered changes, to be applied again at the next start, and the replies to
-requests that are sent again. `protocol` has the promises of any store; `SqliteChangeStore` keeps them in one file.
+requests that are sent again. `protocol` has the promises of any store; `SqliteChangeStore` keeps them in one file,
+`PostgresChangeStore` in a database.
 
-    store = SqliteChangeStore(StoreConfig(folder), base=catalogue_version)
+    store = open_changes(store_place("changes/"), base=catalogue_version)
     for changes in store.replay():
         ...                                              # bring the catalogue to the state of the store
     recorded = store.record(request_id, digest, upserts, reply)
@@ -23,6 +24,8 @@ from mmrec_serving.change_log.changes import RecordedRequest as RecordedRequest
 from mmrec_serving.change_log.changes import Sequenced as Sequenced
 from mmrec_serving.change_log.changes import StoreState as StoreState
 from mmrec_serving.change_log.changes import Upsert as Upsert
+from mmrec_serving.change_log.opening import open_changes as open_changes
+from mmrec_serving.change_log.opening import read_changes as read_changes
 from mmrec_serving.change_log.protocol import ChangeReader as ChangeReader
 from mmrec_serving.change_log.protocol import ChangeStore as ChangeStore
 from mmrec_serving.change_log.sqlite_file import StoreConfig as StoreConfig
@@ -42,4 +45,6 @@ __all__ = [
     "StoreConfig",
     "StoreState",
     "Upsert",
+    "open_changes",
+    "read_changes",
 ]

@@ -5,6 +5,7 @@ Unit of work: one change of one item. Knows nothing about files, SQL, gRPC, torc
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
@@ -159,6 +160,18 @@ def merged(earlier: Change, later: Change) -> Change | None:
         encoder_version=encoded.encoder_version,
         fields=(*earlier.fields, *later.fields) if earlier.fields else (),
     )
+
+
+def compacted(entries: Iterable[Sequenced]) -> list[Sequenced]:
+    """The changes of one item, oldest first, each merged into the next one where there is such a change."""
+    left: list[Sequenced] = []
+    for entry in entries:
+        change = merged(left[-1].change, entry.change) if left else None
+        if change is None:
+            left.append(entry)
+        else:
+            left[-1] = replace(entry, change=change)
+    return left
 
 
 def checked_bytes(value: object, where: str, most: int) -> bytes:

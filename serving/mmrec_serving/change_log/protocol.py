@@ -1,9 +1,10 @@
-"""The interface of a store of changes; `SqliteChangeStore` implements it.
+"""The interface of a store of changes; `SqliteChangeStore` and `PostgresChangeStore` implement it.
 
 Unit of work: one request of many changes. Every store keeps these promises:
 
 * Durable: what `record` returned survives a kill and a power cut. A request is there whole, or not at all.
 * Numbered: sequence numbers rise by one per change and are given once, whatever is dropped, and after a crash too.
+* In order: whoever has read the changes up to a number never finds another one with a lower number later.
 * Replayable: applying `replay(after)` in order to the catalogue as it was after change ``after`` gives the catalogue
   as it is now.
 * Once: a request id is recorded at most once while it is kept, and `find` gives what was recorded.
@@ -24,7 +25,7 @@ from mmrec_serving.change_log.changes import Change, Recorded, RecordedRequest, 
 
 
 class ChangeReader(Protocol):
-    """Changes to read. Any number of threads, here and in other processes, may read while one process writes."""
+    """Changes to read. Any number of threads, here and in other processes, may read while others write."""
 
     @property
     def base(self) -> str:
@@ -64,7 +65,12 @@ class ChangeReader(Protocol):
 
 
 class ChangeStore(ChangeReader, Protocol):
-    """Changes to read and to write. One process writes, with any number of threads."""
+    """Changes to read and to write, by any number of threads of one process, or of several if the store is shared."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes record too."""
+        ...
 
     def find(self, request_id: str) -> RecordedRequest | None:
         """The request that was recorded under an id in the last 24 hours; None if there is none.
@@ -74,7 +80,15 @@ class ChangeStore(ChangeReader, Protocol):
         """
         ...
 
-    def record(self, request_id: str, digest: bytes, changes: Sequence[Change], reply: bytes) -> Recorded:
+    def record(
+        self,
+        request_id: str,
+        digest: bytes,
+        changes: Sequence[Change],
+        reply: bytes,
+        *,
+        based_on: int | None = None,
+    ) -> Recorded:
         """Make the changes of a request durable, all in one transaction.
 
         Args:
@@ -82,11 +96,14 @@ class ChangeStore(ChangeReader, Protocol):
             digest: Digest of the content of the request, such as a SHA-256; 1 to 64 bytes if there is an id.
             changes: In order; may be empty, so that only the reply is stored.
             reply: The reply to the request.
+            based_on: The changes were made of their items as these were after the change with this number; None: they
+                do not depend on what the items were.
 
         Raises:
             FailedPreconditionError: `find` gives a request of this id. Nothing was recorded.
             ResourceExhaustedError: the disk is full. Nothing was recorded.
-            UnavailableError: the store is closed, or locked by another program.
+            UnavailableError: the store is closed, locked by another program, or out of reach; or, with `based_on`, one
+                of the items has changed since. Nothing was recorded; or the connection was lost, and it is not known.
         """
         ...
 

@@ -10,17 +10,13 @@ Knows nothing of how the file is created, checked and locked; see `mmrec_serving
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import zlib
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from datetime import timedelta
 
-from mmrec.contract.items import ItemInput
 from mmrec.errors import InvalidArgumentError
-from mmrec_serving.change_log.changes import Change, Delete, StoreState, Upsert
+from mmrec_serving.change_log.changes import StoreState
+from mmrec_serving.change_log.rows import checksum
 from mmrec_serving.sqlite_files import StoreFile, StoreFolder, StoreKind
 
 STORE_FILE = "changes.sqlite"
@@ -48,23 +44,6 @@ CHANGES = StoreKind(
     version=2,
     schema=_SCHEMA,
 )
-COLUMNS = (
-    "item_id",
-    "deleted",
-    "title",
-    "description",
-    "attributes",
-    "fields",
-    "picture",
-    "payload",
-    "encoder_version",
-    "checksum",
-)
-"""Columns of a change after its number and time."""
-Row: TypeAlias = tuple[Any, ...]
-"""Values in the order of `COLUMNS`."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,73 +102,3 @@ def write_state(db: sqlite3.Connection, state: StoreState) -> None:
     """Write the state in the open transaction."""
     row = (state.base, state.position, state.folded, state.dropped, state.successor, state.successor_holds)
     db.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?)", (*row, checksum(row)))
-
-
-# --- rows ---------------------------------------------------------------------------------------------------
-
-
-def pack(change: Change) -> Row:
-    """The row of a change; attributes and fields as JSON, NULL for what a delete or a whole item lacks."""
-    if isinstance(change, Delete):
-        row: Row = (change.item_id, 1, None, None, None, None, None, None, None)
-    else:
-        item = change.item
-        row = (
-            change.item_id,
-            0,
-            item.title,
-            item.description,
-            json.dumps(dict(item.attributes), ensure_ascii=False),
-            json.dumps(change.fields, ensure_ascii=False) if change.fields else None,
-            item.image,
-            change.payload,
-            change.encoder_version,
-        )
-    return (*row, checksum(row))
-
-
-def unpack(row: Sequence[Any]) -> Change:
-    """The change of a row.
-
-    Raises:
-        ValueError: the row is damaged; the message says how.
-    """
-    *content, found = row
-    if checksum(content) != found:
-        raise ValueError("its checksum is another")
-    item_id, deleted, title, description, attributes, fields, picture, payload, encoder_version = content
-    try:
-        if deleted:
-            return Delete(item_id)
-        item = ItemInput(item_id, title, description, picture, json.loads(attributes))
-        return Upsert(item_id, item, payload, encoder_version, tuple(json.loads(fields)) if fields else ())
-    except (InvalidArgumentError, TypeError) as err:
-        raise ValueError(str(err)) from err
-
-
-def checksum(values: Iterable[object]) -> int:
-    """CRC-32 over values (integers, texts, bytes, None) with their types and lengths."""
-    crc = 0
-    for value in values:
-        data = value if isinstance(value, bytes) else b"" if value is None else str(value).encode("utf-8", "replace")
-        crc = zlib.crc32(f"{type(value).__name__}{len(data)}:".encode(), crc)
-        crc = zlib.crc32(data, crc)
-    return crc
-
-
-def to_microseconds(moment: datetime) -> int:
-    """Microseconds since 1970 in UTC.
-
-    Raises:
-        InvalidArgumentError: it has no time zone.
-    """
-    if moment.tzinfo is None:
-        raise InvalidArgumentError(
-            f"{moment!r} has no time zone; pass one that has, as in datetime.now(UTC)", field="moment"
-        )
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def from_microseconds(microseconds: int) -> datetime:
-    """The moment in UTC."""
-    return _EPOCH + timedelta(microseconds=microseconds)

@@ -9,25 +9,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Lock
 from typing import Any, Self
 
-from mmrec.contract.rules import Whole
-from mmrec.errors import FailedPreconditionError
+from mmrec_serving.change_log.bases import BATCH, checked_sequence, first_read, other_base
 from mmrec_serving.change_log.changes import Sequenced, StoreState
-from mmrec_serving.change_log.sqlite_file import (
-    COLUMNS,
-    StoreConfig,
-    check,
-    from_microseconds,
-    read_state,
-    store_file,
-    unpack,
-)
-from mmrec_serving.sqlite_files import StoreFile
+from mmrec_serving.change_log.rows import COLUMNS, from_microseconds, unpack
+from mmrec_serving.change_log.sqlite_file import StoreConfig, check, read_state, store_file
+from mmrec_serving.sqlite_files import StoreFile, in_words
 
-_MOST = 100_000
 BATCH_BYTES = 64 * 1024 * 1024
 """A batch ends when it holds this many bytes."""
 _SELECT = f"SELECT sequence, recorded_us, {', '.join(COLUMNS)} FROM changes"
@@ -51,13 +41,14 @@ class SqliteChangeReader:
         self._asked = base
         self._lock = Lock()
         self._file = store_file(config)
+        self._where = in_words(self._file.kind, config.folder)
         with self._file.naming_failures():
             db = self._file.connect(read_only=True)
             try:
                 self._file.check(db, whole=False)
                 state = check(db, self._file)
                 if base is not None and base not in (state.base, state.successor):
-                    raise other_base(config.folder, base, state)
+                    raise other_base(self._where, base, state)
             except BaseException:
                 db.close()
                 raise
@@ -86,7 +77,7 @@ class SqliteChangeReader:
     def replay(self, after: int = 0, batch: int = 1000) -> Iterator[Sequence[Sequenced]]:
         """See `ChangeReader`."""
         after = checked_sequence(after, "after")
-        return self._batches(after, Whole(1, _MOST, f"be from 1 to {_MOST:,}").check(batch, "batch"))
+        return self._batches(after, BATCH.check(batch, "batch"))
 
     def close(self) -> None:
         """See `ChangeReader`."""
@@ -104,7 +95,7 @@ class SqliteChangeReader:
         changes: list[Sequenced] = []
         size = 0
         with self._reading() as db:
-            after = self._start(read_state(db, self._file), after)
+            after = first_read(read_state(db, self._file), self._asked, after, self._where)
             rows = db.execute(f"{_SELECT} WHERE sequence > ? ORDER BY sequence LIMIT ?", (after, batch))
             for row in rows:
                 changes.append(_sequenced(self._file, row))
@@ -113,20 +104,6 @@ class SqliteChangeReader:
                     break
             rows.close()
         return changes
-
-    def _start(self, state: StoreState, after: int) -> int:
-        """Number after which changes must be read."""
-        if self._asked is None or self._asked == state.base:
-            return max(after, state.folded)
-        if self._asked == state.successor:
-            return max(after, state.successor_holds)
-        if after < state.dropped:
-            raise FailedPreconditionError(
-                f"changes {after + 1} to {state.dropped} of the store in {str(self._config.folder)!r} were dropped, "
-                f"because the catalogue {state.base!r} holds them, and this reader has {self._asked!r}; load "
-                f"{state.base!r} and replay from there"
-            )
-        return after
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -140,25 +117,6 @@ class SqliteChangeReader:
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-
-
-def checked_sequence(number: int, where: str) -> int:
-    """The number of a change, or 0.
-
-    Raises:
-        InvalidArgumentError: it is no whole number, or is below 0 or over 2^62.
-    """
-    return Whole(0, 2**62, "be 0 or the number of a change").check(number, where)
-
-
-def other_base(folder: Path, base: str, state: StoreState) -> FailedPreconditionError:
-    """The error of a store whose base is another catalogue."""
-    return FailedPreconditionError(
-        f"the store in {str(folder)!r} has changes to the catalogue {state.base!r}, up to number {state.position}, and "
-        f"is opened for {base!r}. Nothing is lost: serve {state.base!r}, or give a new store folder, or, where "
-        f"{base!r} is to follow it, open the store for {state.base!r} and call rebase({base!r}, upto) with the number "
-        "of the last change that it holds (0: none, so that all changes are made to it)"
-    )
 
 
 def read_change(db: sqlite3.Connection, file: StoreFile, number: int) -> Sequenced:

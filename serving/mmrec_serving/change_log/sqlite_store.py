@@ -13,46 +13,30 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from mmrec.contract.rules import MAX_REQUEST_ID_CHARS, Text, as_tuple
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
-from mmrec_serving.change_log.changes import (
-    MAX_PAYLOAD_BYTES,
-    MAX_VERSION_CHARS,
-    Change,
-    Recorded,
-    RecordedRequest,
-    Sequenced,
-    StoreState,
-    checked_bytes,
-    merged,
-)
+from mmrec_serving.change_log.bases import check_base, checked_sequence, following, other_base
+from mmrec_serving.change_log.changes import Change, Recorded, RecordedRequest, StoreState, compacted
 from mmrec_serving.change_log.failpoints import Failpoint, no_failpoint
-from mmrec_serving.change_log.sqlite_file import (
+from mmrec_serving.change_log.rows import (
     COLUMNS,
-    StoreConfig,
-    check,
+    changed_meanwhile,
     checksum,
     from_microseconds,
     pack,
-    read_state,
-    store_file,
+    pack_request,
+    recorded_before,
     to_microseconds,
-    write_state,
 )
-from mmrec_serving.change_log.sqlite_reader import (
-    SqliteChangeReader,
-    checked_sequence,
-    other_base,
-    read_change,
-)
+from mmrec_serving.change_log.sqlite_file import StoreConfig, check, read_state, store_file, write_state
+from mmrec_serving.change_log.sqlite_reader import SqliteChangeReader, read_change
 from mmrec_serving.sqlite_files import StoreWriter
 
-MAX_DIGEST_BYTES = 64
 _PAUSE_S = 0.001
 """Pause between two transactions of long work: locks are not fair, so requests would wait for all of it."""
 _SLICE_ITEMS = 200
 _SLICE_CHANGES = 1000
 _INTO_CHANGES = f"INTO changes (sequence, recorded_us, {', '.join(COLUMNS)}) VALUES (?, ?{', ?' * len(COLUMNS)})"
+_CHANGED_SINCE = "SELECT 1 FROM changes WHERE item_id = ? AND sequence > ? LIMIT 1"
 
 
 def _utc_now() -> datetime:
@@ -76,6 +60,9 @@ class SqliteChangeStore(SqliteChangeReader):
         BundleError: it is damaged. It is not changed.
     """
 
+    shared = False
+    """See `ChangeStore`."""
+
     def __init__(
         self,
         config: StoreConfig,
@@ -85,7 +72,7 @@ class SqliteChangeStore(SqliteChangeReader):
         failpoint: Failpoint = no_failpoint,
     ) -> None:
         self._clock, self._failpoint = clock, failpoint
-        _check_base(base, "base")
+        check_base(base, "base")
         file = store_file(config)
         with ExitStack() as stack:
             self._writer = StoreWriter(file, lambda db: write_state(db, StoreState(base)), failpoint)
@@ -96,7 +83,7 @@ class SqliteChangeStore(SqliteChangeReader):
             stack.callback(super().close)
             if base != state.base:
                 if base != state.successor:
-                    raise other_base(config.folder, base, state)
+                    raise other_base(self._where, base, state)
                 self.rebase(base, state.successor_holds)
             if state.dropped:
                 self.drop_folded(state.dropped)  # complete what a kill may have interrupted
@@ -117,22 +104,24 @@ class SqliteChangeStore(SqliteChangeReader):
             found = self._found(db, request_id)
         return found and found[0]
 
-    def record(self, request_id: str, digest: bytes, changes: Sequence[Change], reply: bytes) -> Recorded:
+    def record(
+        self,
+        request_id: str,
+        digest: bytes,
+        changes: Sequence[Change],
+        reply: bytes,
+        *,
+        based_on: int | None = None,
+    ) -> Recorded:
         """See `ChangeStore`."""
-        Text(MAX_REQUEST_ID_CHARS).check(request_id, "request_id")
-        digest = checked_bytes(digest, "digest", MAX_DIGEST_BYTES)
-        if request_id and not digest:
-            raise InvalidArgumentError(
-                "digest is empty; pass what stands for the request, as a SHA-256 of it", field="digest"
-            )
-        reply = checked_bytes(reply, "reply", MAX_PAYLOAD_BYTES)
-        rows = [pack(change) for change in as_tuple(changes, "changes", "changes")]
+        request = pack_request(request_id, digest, changes, reply)
+        rows = request.changes
         with self._transaction("record") as (db, state):
             if request_id and (found := self._found(db, request_id)):
-                raise FailedPreconditionError(
-                    f"request_id {request_id!r} was recorded at {found[1]:%Y-%m-%d %H:%M:%S} UTC; give every request "
-                    "an id of its own"
-                )
+                raise recorded_before(request_id, found[1])
+            for change in changes if based_on is not None else ():
+                if db.execute(_CHANGED_SINCE, (change.item_id, based_on)).fetchone():
+                    raise changed_meanwhile(change.item_id)
             first, now_us = state.position + 1, to_microseconds(self._clock())
             for at, row in enumerate(rows):
                 if at == 1:
@@ -140,7 +129,7 @@ class SqliteChangeStore(SqliteChangeReader):
                 db.execute(f"INSERT {_INTO_CHANGES}", (first + at, now_us, *row))
             last = state.position + len(rows)
             if request_id:
-                entry = (request_id, digest, last, reply, now_us)
+                entry = (request_id, request.digest, last, request.reply, now_us)
                 # Replaces an expired row with the same id.
                 db.execute("INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?)", (*entry, checksum(entry)))
             if rows:
@@ -195,13 +184,7 @@ class SqliteChangeStore(SqliteChangeReader):
 
     def _compact_item(self, db: sqlite3.Connection, item_id: str, upto: int) -> int:
         numbers = _effective_numbers(db, item_id, upto)
-        left: list[Sequenced] = []
-        for entry in (read_change(db, self._file, number) for number in numbers if len(numbers) > 1):
-            change = merged(left[-1].change, entry.change) if left else None
-            if change is None:
-                left.append(entry)
-            else:
-                left[-1] = replace(entry, change=change)
+        left = compacted(read_change(db, self._file, number) for number in numbers if len(numbers) > 1)
         if 0 < len(left) < len(numbers):
             for entry in left:
                 row = (entry.sequence, to_microseconds(entry.recorded_at), *pack(entry.change))
@@ -216,7 +199,7 @@ class SqliteChangeStore(SqliteChangeReader):
     def announce(self, new_base: str, upto: int) -> None:
         """See `ChangeStore`."""
         with self._transaction("announce") as (db, state):
-            new = _following(state, new_base, upto)
+            new = following(state, new_base, upto)
             if new.base == state.base:
                 raise InvalidArgumentError(f"new_base is {new_base!r:.80}, which is the base already", field="new_base")
             write_state(db, replace(state, successor=new.base, successor_holds=new.folded))
@@ -224,7 +207,7 @@ class SqliteChangeStore(SqliteChangeReader):
     def rebase(self, new_base: str, upto: int) -> None:
         """See `ChangeStore`."""
         with self._transaction("rebase") as (db, state):
-            write_state(db, _following(state, new_base, upto))
+            write_state(db, following(state, new_base, upto))
 
     def drop_folded(self, upto: int) -> int:
         """See `ChangeStore`. Requests are recorded between two slices of it."""
@@ -272,27 +255,3 @@ def _effective_numbers(db: sqlite3.Connection, item_id: str, upto: int) -> list[
             break
     rows.close()
     return numbers[::-1]
-
-
-def _following(state: StoreState, new_base: str, upto: int) -> StoreState:
-    """The state after a change of the base."""
-    _check_base(new_base, "new_base")
-    upto = checked_sequence(upto, "upto")
-    if not state.dropped <= upto <= state.position:
-        raise InvalidArgumentError(
-            f"upto is {upto}; the base must hold changes up to a number from {state.dropped} (the last that was "
-            f"dropped) to {state.position} (the last there is)",
-            field="upto",
-        )
-    if new_base == state.base and upto != state.folded:
-        raise InvalidArgumentError(
-            f"new_base is {new_base!r:.80}, the base already, which holds changes up to {state.folded}, not {upto}; a "
-            "catalogue of other content needs a version of its own",
-            field="new_base",
-        )
-    return replace(state, base=new_base, folded=upto, successor="", successor_holds=0)
-
-
-def _check_base(base: str, where: str) -> None:
-    if not Text(MAX_VERSION_CHARS).check(base, where):
-        raise InvalidArgumentError(f"{where} is empty; pass the version of the catalogue", field=where)

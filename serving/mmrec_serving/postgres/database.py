@@ -90,6 +90,17 @@ class Database:
         with self.connection() as db, db.transaction():
             yield db
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection with which everything is read as of one moment.
+
+        Raises:
+            MmrecError: as `connection`.
+        """
+        with self.transaction() as db:
+            db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield db
+
     def close(self) -> None:
         """Close the connections, those that are in use at the end of their use. May be called again."""
         with self._lock:

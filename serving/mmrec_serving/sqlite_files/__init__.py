@@ -9,6 +9,7 @@ from __future__ import annotations
 from mmrec_serving.sqlite_files.failpoints import Failpoint as Failpoint
 from mmrec_serving.sqlite_files.failpoints import no_failpoint as no_failpoint
 from mmrec_serving.sqlite_files.failures import explained as explained
+from mmrec_serving.sqlite_files.failures import in_words as in_words
 from mmrec_serving.sqlite_files.reader_pool import ReaderPool as ReaderPool
 from mmrec_serving.sqlite_files.store_file import StoreFile as StoreFile
 from mmrec_serving.sqlite_files.store_file import StoreFolder as StoreFolder
@@ -23,5 +24,6 @@ __all__ = [
     "StoreKind",
     "StoreWriter",
     "explained",
+    "in_words",
     "no_failpoint",
 ]

@@ -12,9 +12,9 @@ from pathlib import Path
 from mmrec.bundle import Bundle, current_version
 from mmrec.bundle.manifest import MANIFEST, parse_manifest
 from mmrec.bundle.reader import VERSIONS
-from mmrec.errors import BundleError, FailedPreconditionError
-from mmrec_serving.change_log import SqliteChangeReader, SqliteChangeStore, StoreConfig, StoreState
-from mmrec_serving.change_log.sqlite_file import STORE_FILE
+from mmrec.errors import BundleError, FailedPreconditionError, NotFoundError
+from mmrec_serving.change_log import ChangeStore, StoreState, open_changes, read_changes
+from mmrec_serving.store_place import store_place
 
 
 def changes_held(state: StoreState, bundle: Bundle) -> int:
@@ -70,28 +70,33 @@ def published_catalogue(root: Path) -> str:
     return parse_manifest(path.read_bytes(), str(path)).versions.catalogue
 
 
-def open_store(folder: Path, bundle: Bundle) -> SqliteChangeStore:
-    """Open, or make, the store in a folder for a bundle; a bundle that was fitted again becomes its base.
+def open_store(store: Path | str, bundle: Bundle) -> ChangeStore:
+    """Open, or make, a store for a bundle; a bundle that was fitted again becomes its base.
+
+    Args:
+        store: Folder or URL; see `store_place`.
+        bundle: The bundle.
 
     Raises:
         FailedPreconditionError: see `changes_held`; or another process writes to it, or it cannot be used.
         BundleError: it is damaged.
     """
-    config, base = StoreConfig(folder), bundle.manifest.versions.catalogue
-    if not (folder / STORE_FILE).exists():
-        return SqliteChangeStore(config, base)
-    with SqliteChangeReader(config) as reader:
-        state = reader.state()
-    if base in (state.base, state.successor):
-        return SqliteChangeStore(config, base)
-    holds = changes_held(state, bundle)
-    store = SqliteChangeStore(config, state.base)
+    place, base = store_place(store), bundle.manifest.versions.catalogue
     try:
-        store.rebase(base, holds)
+        with read_changes(place) as reader:
+            state = reader.state()
+    except NotFoundError:
+        return open_changes(place, base)
+    if base in (state.base, state.successor):
+        return open_changes(place, base)
+    holds = changes_held(state, bundle)
+    opened = open_changes(place, state.base)
+    try:
+        opened.rebase(base, holds)
     except BaseException:
-        store.close()
+        opened.close()
         raise
-    return store
+    return opened
 
 
 def _same_line(bundle: Bundle, catalogue: str) -> bool:

@@ -101,7 +101,7 @@ def fold(
 
 
 def fold_offline(
-    bundle: Path, store: Path, *, progress: Progress = NO_PROGRESS, failpoint: Failpoint = no_failpoint
+    bundle: Path, store: Path | str, *, progress: Progress = NO_PROGRESS, failpoint: Failpoint = no_failpoint
 ) -> Folded | None:
     """Compact the changes of a store that no server uses, and drop them from it; None if there are none.
 

@@ -2,33 +2,41 @@
 
 Unit of work: one request of many items. Callers of `apply_many` check, encode and record, each in its own thread;
 another thread applies all pending recorded changes to the engine's catalogue at once; and one may make the engine use
-another version of its bundle (`adopt`). Meanwhile the engine answers requests. A recorded change that cannot be applied
-ends the thread that applies, since later ones build on it: further changes are refused with the reason, and
-acknowledged ones are in the store and applied at the next start (see `mmrec_serving.worker_threads`). Knows nothing
-about gRPC; an engine is any object with the methods of `LiveEngine`.
+another version of its bundle (`adopt`). Where servers share the store, the thread that applies also follows what the
+others record, and applies everything in the order of the numbers. Meanwhile the engine answers requests. A recorded
+change that cannot be applied ends the thread that applies, since later ones build on it: further changes are refused
+with the reason, and acknowledged ones are in the store and applied at the next start (see
+`mmrec_serving.worker_threads`). Knows nothing about gRPC; an engine is any object with the methods of `LiveEngine`.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from mmrec.catalogue.change_applier import CatalogueChange, ChangeApplier, RecordedReply, apply_changes
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest, content_hash
 from mmrec.contract.items import Versions
-from mmrec.errors import MmrecError, UnavailableError
+from mmrec.errors import FailedPreconditionError, MmrecError, UnavailableError
 from mmrec.sdk.rpcs import DELETE_ITEMS, UPSERT_ITEMS
-from mmrec_serving.change_log import Change, ChangeStore, Delete, StoreState, Upsert
+from mmrec_serving.change_log import Change, ChangeReader, ChangeStore, Delete, StoreState, Upsert
 from mmrec_serving.change_log.failpoints import Failpoint, no_failpoint
 from mmrec_serving.priority import Pace, give_way
 from mmrec_serving.updates.bundle_position import changes_held
 from mmrec_serving.updates.engine import LiveEngine, warm_up
 from mmrec_serving.updates.replay import catalogue_name, replay_changes
 from mmrec_serving.worker_threads import OnEnd, Worker, nobody
+
+_log = logging.getLogger(__name__)
+
+_FOLLOW_S = 0.2
+"""Pause between two looks for what other servers have recorded."""
 
 
 class _Base(NamedTuple):
@@ -73,18 +81,22 @@ class CatalogueChanges:
         self._on_commit = on_commit
         self._failpoint = failpoint
         self._base = _Base(engine.info().versions, store.state())
+        # Another server may make the store one of a later catalogue, while this one goes on with its own.
+        self._reader: ChangeReader = store.read_as(self._base.versions.catalogue) if store.shared else store
         self._applier = ChangeApplier(engine, self, pace=self._pace)
         self._applying = threading.Lock()
         self._changed = threading.Condition()
         self._pending: list[_Pending] = []
-        self._applied = 0
+        self._applied = self._based_on = 0
+        self._due = False
+        self._lost: MmrecError | None = None
         self._failed: MmrecError | None = None
         self._closing = False
         self._worker = Worker("mmrec-changes", self._apply_all, on_end, self._give_up)
 
     def replay(self) -> int:
         """Apply all recorded changes; returns the number of the last one. Called once, before any other method."""
-        done = replay_changes(self._engine, self._store.replay(), self._name)
+        done = replay_changes(self._engine, self._reader.replay(), self._name)
         self._applied = max(done, self._base.state.folded)
         self._engine.prepare_changes()
         self._worker.start()
@@ -125,7 +137,8 @@ class CatalogueChanges:
             self._store.announce(versions.catalogue, holds)
         self._failpoint("before-bring-forward")
         now = replace(before, base=versions.catalogue, folded=holds, successor="", successor_holds=0)
-        with self._store.read_as(versions.catalogue) as reader:
+        with ExitStack() as stack:
+            reader = stack.enter_context(self._store.read_as(versions.catalogue))
 
             def name(last: int) -> str:
                 return catalogue_name(now, last)
@@ -139,6 +152,10 @@ class CatalogueChanges:
                 done = replay_changes(other, reader.replay(done), name) or done
                 self._engine.adopt(other)
                 self._applier.replaced()
+                if self._store.shared:
+                    stack.pop_all()
+                    stack.callback(self._reader.close)
+                    self._reader = reader
                 self._failpoint("after-swap")
                 with self._changed:
                     self._base = _Base(versions, now)
@@ -152,6 +169,8 @@ class CatalogueChanges:
         """Drop changes from the store that the served bundle includes."""
         base, state = self._base, self._store.state()
         catalogue, folded = base.versions.catalogue, base.state.folded
+        if self._store.shared and state.folded > folded:
+            return  # another server serves a later bundle already
         if state.base != catalogue:
             self._store.rebase(catalogue, folded)
             self._failpoint("after-rebase")
@@ -165,6 +184,7 @@ class CatalogueChanges:
             self._closing = True
             self._changed.notify_all()
         self._worker.join()
+        self._reader.close()
         self._store.close()
 
     # --- the log of the applier -----------------------------------------------------------------------------
@@ -184,9 +204,14 @@ class CatalogueChanges:
 
     def catch_up(self) -> None:
         """See `ChangeLog`."""
-        with self._changed:
-            last = self._pending[-1].last if self._pending else self._applied
+        if self._store.shared:
+            last = self._store.position()
+            self._look()
+        else:
+            with self._changed:
+                last = self._pending[-1].last if self._pending else self._applied
         self._wait(last)
+        self._based_on = last
 
     def commit(
         self, request: UpsertRequest | DeleteRequest, change: CatalogueChange[Any], results: ChangeResults
@@ -202,10 +227,21 @@ class CatalogueChanges:
         self._failpoint("before-record")
         digest, reply = bytes.fromhex(content_hash(request)), UPSERT_ITEMS.encode_reply(results)
         began = time.monotonic()
-        last = self._store.record(request.request_id, digest, changes, reply).last
+        partial = isinstance(request, UpsertRequest) and bool(request.fields)
+        based_on = self._based_on if partial and self._store.shared else None
+        try:
+            last = self._store.record(request.request_id, digest, changes, reply, based_on=based_on).last
+        except FailedPreconditionError:
+            # The same request may have come to another server at the same time.
+            earlier = self.find(request) if self._store.shared and request.request_id else None
+            if earlier is None or earlier.content != digest.hex():
+                raise
+            return earlier.reply
         self._on_commit(time.monotonic() - began)
         self._failpoint("after-record")
-        if changes:
+        if self._store.shared:
+            self._look()
+        elif changes:
             with self._changed:
                 self._pending.append(_Pending(last, change))
                 self._changed.notify_all()
@@ -221,10 +257,12 @@ class CatalogueChanges:
     def _wait(self, last: int) -> None:
         """Wait until the engine has all changes up to this one."""
         with self._changed:
-            self._changed.wait_for(lambda: self._applied >= last or self._failed or self._closing)
-            applied = self._applied
+            self._changed.wait_for(lambda: self._applied >= last or self._failed or self._lost or self._closing)
+            applied, lost = self._applied, self._lost
         if applied < last:
             self.check()
+            if lost is not None:
+                raise lost
             raise UnavailableError("the server is stopping; what was recorded is visible when it is back")
 
     # --- the thread that applies ----------------------------------------------------------------------------
@@ -244,13 +282,50 @@ class CatalogueChanges:
             )
             self._changed.notify_all()
 
+    def _look(self) -> None:
+        """Let the thread that applies look for recorded changes at once."""
+        with self._changed:
+            self._due = True
+            self._changed.notify_all()
+
+    def _follow(self) -> None:
+        """Apply what this server and others have recorded, in the order of the numbers."""
+        try:
+            if self._store.position() > self._applied:
+                with self._applying, self._pace:
+                    for batch in self._reader.replay(self._applied):
+                        self._failpoint("before-apply")
+                        last = replay_changes(self._engine, [batch], self._name)
+                        self._failpoint("after-apply")
+                        with self._changed:
+                            self._applied = last
+                            self._changed.notify_all()
+        except UnavailableError as err:
+            if self._lost is None:
+                _log.warning("changes of the catalogue are not followed: %s", err.message)
+            with self._changed:
+                self._lost = err
+                self._changed.notify_all()
+        else:
+            if self._lost is not None:
+                _log.warning("changes of the catalogue are followed again")
+            with self._changed:
+                self._lost = None
+
     def _apply_all(self) -> None:
         give_way()
+        shared = self._store.shared
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._pending or self._closing)
+                self._changed.wait_for(
+                    lambda: self._pending or self._due or self._closing, _FOLLOW_S if shared else None
+                )
                 if self._closing:
                     return
+                self._due = False
+            if shared:
+                self._follow()
+                continue
             with self._applying, self._pace:
                 # More may be pending by now; or `adopt` may have applied them.
                 with self._changed:

@@ -25,6 +25,7 @@ from mmrec.contract.engine import Engine
 from mmrec.errors import FailedPreconditionError, InternalError, MmrecError
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.priority import give_way
+from mmrec_serving.sqlite_files import StoreFolder
 from mmrec_serving.updates.bundle_position import published_catalogue
 from mmrec_serving.updates.engine import LiveEngine, warm_up
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
@@ -212,7 +213,9 @@ class BackgroundMaintenance:
 
     def _run_child(self, engine: LiveEngine, changes: CatalogueChanges) -> bool:
         """Let another process publish a version with all recorded changes; False if there were none."""
-        command = [sys.executable, "-c", _CHILD, json.dumps(sys.path), str(engine.bundle.root), str(self._config.store)]
+        place = self._config.store_place
+        assert isinstance(place, StoreFolder)
+        command = [sys.executable, "-c", _CHILD, json.dumps(sys.path), str(engine.bundle.root), str(place.folder)]
         with tempfile.TemporaryFile("w+") as log:
             child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
             with child:

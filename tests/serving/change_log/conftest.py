@@ -3,13 +3,74 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from mmrec_serving.change_log import SqliteChangeStore, StoreConfig
+from mmrec_serving.change_log import ChangeReader, ChangeStore, SqliteChangeReader, SqliteChangeStore, StoreConfig
+from tests.postgres_server import PostgresServer, schema_of
+
+if TYPE_CHECKING:
+    from mmrec_serving.postgres import PostgresPlace
+
+
+class Stores(Protocol):
+    """A place for a store of a kind."""
+
+    def open(self, base: str, *, clock: Callable[[], datetime] = ...) -> ChangeStore:
+        """The store, which is made if it is missing."""
+
+    def read(self, base: str | None = None) -> ChangeReader:
+        """A reader of it."""
+
+
+@dataclass(frozen=True)
+class SqliteStores:
+    config: StoreConfig
+
+    def open(self, base: str, **options: Any) -> ChangeStore:
+        return SqliteChangeStore(self.config, base, **options)
+
+    def read(self, base: str | None = None) -> ChangeReader:
+        return SqliteChangeReader(self.config, base)
+
+
+@dataclass(frozen=True)
+class PostgresStores:
+    place: PostgresPlace
+
+    def open(self, base: str, **options: Any) -> ChangeStore:
+        from mmrec_serving.change_log.postgres_store import PostgresChangeStore
+
+        return PostgresChangeStore(self.place, base, **options)
+
+    def read(self, base: str | None = None) -> ChangeReader:
+        from mmrec_serving.change_log.postgres_store import PostgresChangeReader
+
+        return PostgresChangeReader(self.place, base)
+
+
+StoresIn = Callable[[Path], Stores]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def stores_in(request: pytest.FixtureRequest) -> StoresIn:
+    """Gives the place of a kind that stands for a folder."""
+    if request.param == "sqlite":
+        return lambda folder: SqliteStores(StoreConfig(folder))
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    from mmrec_serving.postgres import PostgresPlace
+
+    return lambda folder: PostgresStores(PostgresPlace(postgres.make_schema(schema_of(folder))))
+
+
+@pytest.fixture
+def stores(stores_in: StoresIn, tmp_path: Path) -> Stores:
+    return stores_in(tmp_path / "store")
 
 
 @pytest.fixture

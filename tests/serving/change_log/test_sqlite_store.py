@@ -1,23 +1,18 @@
+"""What the store in a SQLite file promises beyond what every store does."""
+
 from __future__ import annotations
 
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, UnavailableError
 from mmrec_serving.change_log import (
     Change,
     ChangeReader,
     ChangeStore,
-    Delete,
-    Recorded,
-    RecordedRequest,
-    Sequenced,
     SqliteChangeReader,
     SqliteChangeStore,
     StoreConfig,
@@ -41,9 +36,6 @@ class Clock:
         return self.now
 
 
-# --- recording and replaying --------------------------------------------------------------------------------
-
-
 def test_it_is_a_change_store(store: SqliteChangeStore, config: StoreConfig) -> None:
     as_store: ChangeStore = store
     assert as_store.state() == StoreState("c1")
@@ -59,42 +51,11 @@ def test_nobody_but_the_owner_may_read_a_new_store(store: SqliteChangeStore, con
     assert modes == {"changes.sqlite": 0o600, "changes.sqlite-wal": 0o600, "changes.sqlite-shm": 0o600}
 
 
-def test_changes_are_replayed_in_order_after_the_store_is_opened_again(config: StoreConfig) -> None:
-    clock = Clock()
-    whole = upsert("a", description="blue", image=b"\xff\xd8picture", attributes={"price": "3"})
-    with SqliteChangeStore(config, "c1", clock=clock) as store:
-        assert store.record("r1", D1, [whole, upsert("b")], b"one") == Recorded(1, 2)
-        assert store.record("", b"", [Delete("a")], b"two") == Recorded(3, 3)
-    with SqliteChangeStore(config, "c1") as store:
-        assert numbered(store.replay()) == [(1, whole), (2, upsert("b")), (3, Delete("a"))]
-        assert numbered(store.replay(2)) == [(3, Delete("a"))]
-        assert numbered(store.replay(3)) == []
-        assert [[entry.sequence for entry in batch] for batch in store.replay(batch=2)] == [[1, 2], [3]]
-        assert next(store.replay())[0] == Sequenced(1, clock.now, whole)
-        assert store.position() == 3
-        assert store.record("r3", D1, [upsert("c")], b"") == Recorded(4, 4)
-
-
-def test_a_replay_goes_on_to_what_is_recorded_meanwhile(store: SqliteChangeStore) -> None:
-    store.record("", b"", [upsert("a"), upsert("b")], b"")
-    batches = store.replay(batch=1)
-    assert next(batches)[0].sequence == 1
-    store.record("", b"", [upsert("c")], b"")
-    assert [entry.sequence for batch in batches for entry in batch] == [2, 3]
-
-
 def test_a_batch_ends_where_it_is_large(store: SqliteChangeStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmrec_serving.change_log.sqlite_reader.BATCH_BYTES", 40_000)
     large = upsert("a", payload=bytes(30_000))
     store.record("", b"", [large, large, upsert("b")], b"")
     assert [len(batch) for batch in store.replay()] == [2, 1]
-
-
-def test_a_request_may_have_no_changes_and_its_reply_is_kept(store: SqliteChangeStore) -> None:
-    assert store.record("r1", D1, [], b"nothing") == Recorded(1, 0)
-    assert store.find("r1") == RecordedRequest(D1, 0, b"nothing")
-    assert store.record("", b"", [], b"nothing") == Recorded(1, 0)
-    assert store.position() == 0
 
 
 def test_commits_wait_for_the_disk(config: StoreConfig, connections: list[sqlite3.Connection]) -> None:
@@ -105,201 +66,6 @@ def test_commits_wait_for_the_disk(config: StoreConfig, connections: list[sqlite
         assert writing.execute("PRAGMA query_only").fetchone() == (0,)
         assert writing.execute("PRAGMA synchronous").fetchone() == (2,)
         assert writing.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("r" * 129, D1, [], b""), "request_id has 129 characters; at most 128"),
-        (("r", b"", [], b""), "digest is empty; pass what stands for the request"),
-        (("r", bytes(65), [], b""), "digest has 65 bytes; at most 64"),
-        (("r", D1, "ab", b""), "changes is the single string"),
-        (("r", D1, [], "reply"), "reply is a str"),
-    ],
-)
-def test_a_request_that_breaks_a_rule_is_refused(
-    store: SqliteChangeStore, arguments: tuple[str, bytes, list[Change], bytes], message: str
-) -> None:
-    with pytest.raises(InvalidArgumentError, match=message):
-        store.record(*arguments)  # type: ignore[arg-type]
-    assert store.position() == 0
-
-
-def test_numbers_out_of_range_are_refused(store: SqliteChangeStore) -> None:
-    with pytest.raises(InvalidArgumentError, match="after is -1"):
-        store.replay(-1)
-    with pytest.raises(InvalidArgumentError, match="batch is 0; it must be from 1"):
-        store.replay(batch=0)
-    with pytest.raises(InvalidArgumentError, match="upto is -1"):
-        store.compact(-1)
-
-
-# --- request ids --------------------------------------------------------------------------------------------
-
-
-def test_a_request_is_found_by_its_id_and_not_recorded_again(config: StoreConfig) -> None:
-    for expected in (Recorded(1, 1), None, None):
-        with SqliteChangeStore(config, "c1", clock=Clock()) as store:
-            if expected is not None:
-                assert store.find("r1") is None
-                assert store.record("r1", D1, [upsert("a")], b"first") == expected
-            for digest in (D1, D2):
-                message = "request_id 'r1' was recorded at 2026-01-01 00:00:00 UTC; give every request an id of its"
-                with pytest.raises(FailedPreconditionError, match=message):
-                    store.record("r1", digest, [upsert("a")], b"second")
-            assert store.find("r1") == RecordedRequest(D1, 1, b"first")
-            assert store.position() == 1
-
-
-def test_without_an_id_the_same_is_done_again(store: SqliteChangeStore) -> None:
-    assert store.record("", D1, [upsert("a")], b"").last == 1
-    assert store.record("", D1, [upsert("a")], b"").last == 2
-    assert store.find("") is None
-
-
-def test_an_id_protects_for_a_day_and_may_then_be_used_again(config: StoreConfig) -> None:
-    clock = Clock()
-    with SqliteChangeStore(config, "c1", clock=clock) as store:
-        store.record("r1", D1, [upsert("a")], b"first")
-        clock.now += timedelta(hours=24)
-        assert store.forget(clock.now + timedelta(days=9)) == 0  # it protects still
-        assert store.find("r1") == RecordedRequest(D1, 1, b"first")
-        clock.now += timedelta(microseconds=1)
-        assert store.find("r1") is None
-        assert store.record("r1", D2, [upsert("a")], b"second") == Recorded(2, 2)
-        clock.now += timedelta(hours=25)
-        store.record("r2", D1, [upsert("a")], b"")
-        assert store.forget(clock.now) == 1
-        assert store.find("r2") is not None
-        with pytest.raises(InvalidArgumentError, match="has no time zone"):
-            store.forget(datetime(2026, 1, 2, tzinfo=UTC).replace(tzinfo=None))
-
-
-# --- folding ------------------------------------------------------------------------------------------------
-
-
-def test_compacting_keeps_an_items_last_change_and_every_delete(store: SqliteChangeStore) -> None:
-    store.record("", b"", [upsert("a"), upsert("b", description="blue"), upsert("c")], b"")
-    store.record("", b"", [upsert("a", "cup"), upsert("b", "pan", ("title",))], b"")
-    store.record("", b"", [Delete("c")], b"")
-    store.record("", b"", [upsert("a", "pot")], b"")
-    assert store.compact(6) == 3
-    assert numbered(store.replay()) == [
-        (4, upsert("a", "cup")),
-        (5, upsert("b", "pan", description="blue")),
-        (6, Delete("c")),
-        (7, upsert("a", "pot")),
-    ]
-    assert store.compact(6) == 0
-    assert store.compact(2**62) == 1
-    assert [number for number, _ in numbered(store.replay())] == [5, 6, 7]
-
-
-def test_compacting_goes_through_more_items_than_one_slice(store: SqliteChangeStore) -> None:
-    for _ in range(2):
-        store.record("", b"", [upsert(f"i{number}") for number in range(450)], b"")
-    assert store.compact(900) == 450
-    assert [number for number, _ in numbered(store.replay())] == list(range(451, 901))
-
-
-def test_dropping_waits_for_a_base_that_holds_the_changes_and_numbers_go_on(config: StoreConfig) -> None:
-    with SqliteChangeStore(config, "c1") as store:
-        store.record("", b"", [upsert("a"), upsert("b")], b"")
-        store.record("", b"", [Delete("a")], b"")
-        with pytest.raises(FailedPreconditionError, match="upto is 2, and the catalogue 'c1' holds changes up to 0"):
-            store.drop_folded(2)
-        store.rebase("c2", 3)
-        assert store.state() == StoreState("c2", position=3, folded=3)
-        assert numbered(store.replay()) == []
-        assert store.drop_folded(3) == 3
-        assert store.drop_folded(3) == 0
-    with SqliteChangeStore(config, "c2") as store:
-        assert store.state() == StoreState("c2", position=3, folded=3, dropped=3)
-        assert store.record("", b"", [upsert("c")], b"").first == 4
-        assert numbered(store.replay()) == [(4, upsert("c"))]
-
-
-def test_a_store_of_another_base_is_refused_with_what_to_do_and_nothing_is_lost(config: StoreConfig) -> None:
-    with SqliteChangeStore(config, "c1") as store:
-        store.record("", b"", [upsert("a")], b"")
-    message = r"has changes to the catalogue 'c1', up to number 1, and is opened for 'c2'.*new store folder.*rebase\("
-    with pytest.raises(FailedPreconditionError, match=message):
-        SqliteChangeStore(config, "c2")
-    with pytest.raises(FailedPreconditionError, match=message):
-        SqliteChangeReader(config, "c2")
-    with SqliteChangeStore(config, "c1") as store:
-        store.rebase("c2", 0)
-    with SqliteChangeStore(config, "c2") as store:
-        assert numbered(store.replay()) == [(1, upsert("a"))]
-
-
-def test_a_base_that_was_announced_takes_over_when_it_is_opened(config: StoreConfig) -> None:
-    with SqliteChangeStore(config, "c1") as store:
-        store.record("", b"", [upsert("a"), upsert("b")], b"")
-        store.announce("c2", 1)
-        assert numbered(store.replay()) == [(1, upsert("a")), (2, upsert("b"))]
-    with SqliteChangeReader(config, "c2") as reader:  # published; the writer has not come that far
-        assert numbered(reader.replay()) == [(2, upsert("b"))]
-    with SqliteChangeStore(config, "c1") as store:
-        assert store.state() == StoreState("c1", 2, successor="c2", successor_holds=1)
-    with SqliteChangeStore(config, "c2") as store:
-        assert store.state() == StoreState("c2", 2, folded=1)
-        assert numbered(store.replay()) == [(2, upsert("b"))]
-
-
-def test_a_base_may_be_gone_back_to_until_something_is_dropped(store: SqliteChangeStore) -> None:
-    store.record("", b"", [upsert("a"), upsert("b")], b"")
-    store.rebase("c2", 2)
-    store.rebase("c1", 0)
-    assert len(numbered(store.replay())) == 2
-    store.rebase("c2", 2)
-    store.drop_folded(1)
-    with pytest.raises(InvalidArgumentError, match=r"upto is 0; .* from 1 \(the last that was dropped\) to 2"):
-        store.rebase("c1", 0)
-
-
-def test_what_no_base_can_hold_is_refused(store: SqliteChangeStore) -> None:
-    store.record("", b"", [upsert("a")], b"")
-    with pytest.raises(InvalidArgumentError, match=r"upto is 2; .* to 1 \(the last there is\)"):
-        store.rebase("c2", 2)
-    with pytest.raises(InvalidArgumentError, match="new_base is empty"):
-        store.rebase("", 1)
-    with pytest.raises(InvalidArgumentError, match="new_base is 'c1', the base already, which holds changes up to 0"):
-        store.rebase("c1", 1)
-    with pytest.raises(InvalidArgumentError, match="new_base is 'c1', which is the base already"):
-        store.announce("c1", 0)
-    store.rebase("c1", 0)
-    assert store.state() == StoreState("c1", 1)
-
-
-# --- readers ------------------------------------------------------------------------------------------------
-
-
-def test_a_reader_of_the_base_of_before_goes_on_until_it_would_miss_something(
-    store: SqliteChangeStore, config: StoreConfig
-) -> None:
-    store.record("", b"", [upsert("a"), upsert("b"), upsert("c")], b"")
-    with SqliteChangeReader(config, "c1") as reader:
-        batches = reader.replay(batch=1)
-        assert numbered([next(batches)]) == [(1, upsert("a"))]
-        store.rebase("c2", 3)
-        assert numbered([next(batches)]) == [(2, upsert("b"))]
-        store.drop_folded(3)
-        with pytest.raises(
-            FailedPreconditionError, match=r"changes 3 to 3 .* were dropped, because the catalogue 'c2' holds them"
-        ):
-            next(batches)
-        store.record("", b"", [upsert("d")], b"")
-        assert numbered(reader.replay(3)) == [(4, upsert("d"))]
-
-
-def test_a_reader_reads_after_the_writer_has_gone_and_finds_none_where_none_was(config: StoreConfig) -> None:
-    with pytest.raises(NotFoundError, match="there is no store of catalogue changes"):
-        SqliteChangeReader(config)
-    with SqliteChangeStore(config, "c1") as store:
-        store.record("", b"", [upsert("a")], b"")
-    with SqliteChangeReader(config) as reader, SqliteChangeReader(config, "c1") as other:
-        assert numbered(reader.replay()) == numbered(other.replay()) == [(1, upsert("a"))]
 
 
 FOLLOW = """
@@ -336,54 +102,6 @@ def test_another_process_follows_while_this_one_writes_and_compacts(
             store.compact(store.position() - 8)
     told, _ = child.communicate()
     assert (child.returncode, told) == (0, "i0=99 i1=99 i2=99 i3=99\n")
-
-
-def test_what_is_closed_says_so(config: StoreConfig) -> None:
-    store = SqliteChangeStore(config, "c1")
-    store.close()
-    store.close()
-    for call in (store.position, lambda: store.record("", b"", [], b""), lambda: store.compact(1)):
-        with pytest.raises(UnavailableError, match="is closed"):
-            call()
-
-
-# --- threads ------------------------------------------------------------------------------------------------
-
-
-def test_many_threads_record_and_read_and_every_change_has_a_number_of_its_own(store: SqliteChangeStore) -> None:
-    def work(thread: int) -> list[Recorded]:
-        done = []
-        for number in range(12):
-            name = f"{thread}-{number}"
-            changes: Sequence[Change] = [upsert(name), upsert("shared", name)]
-            done.append(store.record(name, name.encode(), changes, name.encode()))
-            # What was recorded is there for whoever reads from then on.
-            assert numbered(store.replay(done[-1].first - 1))[0] == (done[-1].first, upsert(name))
-            if number == 6:
-                store.compact(done[-1].last)
-        return done
-
-    with ThreadPoolExecutor(8) as pool:
-        results = [recorded for done in pool.map(work, range(8)) for recorded in done]
-    assert sorted(recorded.first for recorded in results) == list(range(1, 193, 2))
-    assert all(recorded.last == recorded.first + 1 for recorded in results)
-    assert store.position() == 192
-    assert store.compact(192) > 0
-    assert len(numbered(store.replay())) == 97
-
-
-def test_of_the_same_request_sent_by_many_threads_at_once_one_is_recorded(store: SqliteChangeStore) -> None:
-    def work(thread: int) -> bool:
-        try:
-            return store.record("r1", D1, [upsert("a")], b"%d" % thread) == Recorded(1, 1)
-        except FailedPreconditionError:
-            return False
-
-    with ThreadPoolExecutor(8) as pool:
-        done = list(pool.map(work, range(8)))
-    assert sorted(done) == [False] * 7 + [True]
-    assert store.find("r1") == RecordedRequest(D1, 1, b"%d" % done.index(True))
-    assert store.position() == 1
 
 
 def test_requests_are_recorded_while_long_work_goes_on(config: StoreConfig) -> None:

@@ -12,28 +12,29 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
-from mmrec_serving.change_log import (
-    Delete,
-    Recorded,
-    RecordedRequest,
-    SqliteChangeReader,
-    SqliteChangeStore,
-    StoreConfig,
-)
+from mmrec_serving.change_log import ChangeStore, Delete, Recorded, RecordedRequest
+from tests.serving.change_log.conftest import StoresIn
 from tests.serving.change_log.model import Items, applied, item_ids, upserts
 
 DAY = timedelta(hours=24)
 
 
 class AgainstTheModel(RuleBasedStateMachine):
-    def __init__(self) -> None:
+    def __init__(self, stores_in: StoresIn) -> None:
         super().__init__()
         memory = Path("/dev/shm")  # hundreds of commits
         self.folder = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None))
-        self.config = StoreConfig(self.folder)
+        self.stores = stores_in(self.folder)
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.states: list[Items] = [{}]  # the items after each change, that of the base as c0 is first
         self.requests: dict[str, tuple[RecordedRequest, datetime]] = {}
@@ -45,8 +46,8 @@ class AgainstTheModel(RuleBasedStateMachine):
     def make(self) -> None:
         self.store = self.opened("c0")
 
-    def opened(self, base: str) -> SqliteChangeStore:
-        return SqliteChangeStore(self.config, base, clock=lambda: self.now)
+    def opened(self, base: str) -> ChangeStore:
+        return self.stores.open(base, clock=lambda: self.now)
 
     def teardown(self) -> None:
         self.store.close()
@@ -136,7 +137,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         after = round(share * (len(self.states) - 1))
         # Whoever has the base alone has what it holds.
         have = self.states[max(after, self.folded)]
-        with SqliteChangeReader(self.config, self.base) as reader:
+        with self.stores.read(self.base) as reader:
             for source in (self.store, reader):
                 batches = list(source.replay(after, batch))
                 numbers = [entry.sequence for entries in batches for entry in entries]
@@ -157,5 +158,8 @@ class AgainstTheModel(RuleBasedStateMachine):
         assert (state.successor, state.successor_holds) == (self.successor or ("", 0))
 
 
-TestAgainstTheModel = AgainstTheModel.TestCase
-TestAgainstTheModel.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+def test_any_sequence_of_calls_leaves_what_the_model_says(stores_in: StoresIn, request: pytest.FixtureRequest) -> None:
+    # A reader of a database needs a connection each time.
+    most = 25 if "sqlite" in request.node.name else 6
+    limits = settings(max_examples=most, stateful_step_count=25, deadline=None)
+    run_state_machine_as_test(lambda: AgainstTheModel(stores_in), settings=limits)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Protocol
 import pytest
 
 from mmrec_serving.event_log import EventStore, SqliteEventStore, StoreFolder
-from tests.postgres_server import PostgresServer
+from tests.postgres_server import PostgresServer, schema_of
 
 
 class OpenStore(Protocol):
@@ -37,11 +36,6 @@ def open_store(request: pytest.FixtureRequest) -> OpenStore:
         return PostgresEventStore(PostgresPlace(postgres.make_schema(schema_of(folder))), clock=clock)
 
     return open_postgres
-
-
-def schema_of(folder: Path) -> str:
-    """The schema in which a store is that another one would have in a folder."""
-    return f"s{hashlib.sha256(str(folder).encode()).hexdigest()[:20]}"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mmrec.contract.items import ItemInput
 from mmrec.errors import InvalidArgumentError
 from mmrec_serving.change_log import Change, Delete, StoreConfig, Upsert
-from mmrec_serving.change_log.sqlite_file import COLUMNS, checksum, from_microseconds, pack, to_microseconds, unpack
+from mmrec_serving.change_log.rows import COLUMNS, checksum, from_microseconds, pack, to_microseconds, unpack
 from tests.serving.change_log.making import upsert
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
