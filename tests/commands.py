@@ -187,6 +187,8 @@ def _run(
     sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
     os.environ.clear()
     os.environ.update(environment)
+    # Tests that run in the background ignore it, and their processes inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setsid()
     if cwd is not None:
         os.chdir(cwd)
