@@ -170,7 +170,7 @@ class LexicalIndex:
         query_V = np.zeros(self.shape[1], np.float32)
         words, weights = self._asked(history, config)
         query_V[words] = weights
-        return np.asarray(self._words[rows_X] @ query_V, np.float32)
+        return np.asarray(self._words.scores_at(rows_X, lambda words_RV: words_RV @ query_V), np.float32)
 
     def similar(
         self,

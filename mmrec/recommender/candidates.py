@@ -236,7 +236,8 @@ class CandidateSearch:
         if "lexical" in channels:
             found["lexical"] = parts.lexical.at(history, rows_C, parts.channels.lexical)
         if "content" in channels:
-            found["content"] = parts.fused_ND[rows_C] @ content_query(history, parts.fused_ND, parts.channels.content)
+            query_D = content_query(history, parts.fused_ND, parts.channels.content)
+            found["content"] = parts.fused_ND.scores_at(rows_C, lambda vectors_RD: vectors_RD @ query_D)
         if "popularity" in channels:
             found["popularity"] = ranker.popularity_at(rows_C)
         if WISH in channels and search.wish_D is not None:

@@ -343,9 +343,10 @@ class RankingModel:
     def item_head_at(self, head: ItemHeadState, rows_X: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """The item head's scores of some items, which differ from `item_head` by the same number. Shape: (X,)."""
         rows, generator = torch.from_numpy(rows_X).to(self.device), self.parts.generator
-        logits_X = generator.item_logits(head.state_H, self.tokens_NH[rows])
+        logits_X = self.tokens_NH.scores_at(rows, partial(generator.item_logits, head.state_H))
         if head.asked_W is not None and self._states.answers is not None:
-            logits_X = logits_X + generator.item_logits(head.asked_W, self._states.answers[rows])
+            asked_X = self._states.answers.scores_at(rows, partial(generator.item_logits, head.asked_W))
+            logits_X = logits_X + asked_X
         # As if these were all items: near the scores of `item_head`, because the others are less likely.
         return np.asarray((logits_X.log_softmax(-1) + math.log(self.parts.catalogue.items)).cpu().numpy())
 
