@@ -14,6 +14,7 @@ BENCHMARKS = {
     "decode-gpu": "a 1.7B LLM and a search of 256 beams by CUDA graphs beside SID-GR's figures (needs a GPU)",
     "upserts": "recommendations while 10,000 items come into a catalogue of 1,000,000",
     "scale": "recommendations with every channel by size of the catalogue, and two stages beside exact ranking",
+    "fit-growth": "the stages of a fit by size of the catalogue",
     "service": "the service under load: saturation with and without batches, half of it, twice it",
     "embed": "mmrec embed from JPEG files beside the bare forward pass, infinity-emb and plain loops",
     "texts": "mmrec's text path beside SentenceTransformer.encode",

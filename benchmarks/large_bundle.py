@@ -33,7 +33,7 @@ from mmrec.recommender.ranking_model import CHANNELS, RankingModel
 from mmrec.training import FitConfig, fit_dataset
 from mmrec_encoders.fusion import ItemFeatures
 
-__all__ = ["HIDDEN", "LAYERS", "drawn_words", "large_bundle"]
+__all__ = ["HIDDEN", "LAYERS", "drawn_words", "large_bundle", "write_dataset"]
 
 FITTED, USERS, EVENTS = 8_192, 2_000, 12
 HIDDEN, LAYERS, HEADS = 128, 4, 4
@@ -62,7 +62,7 @@ def large_bundle(items: int, *, every_channel: bool = False) -> Path:
     with tempfile.TemporaryDirectory(dir=_work()) as staging:
         dataset = Path(staging) / "dataset"
         rng = np.random.default_rng(0)
-        _write_dataset(dataset, rng)
+        write_dataset(dataset, rng, items=FITTED, users=USERS, events=EVENTS)
         config = FitConfig(
             generator=GeneratorConfig(qk_norm=True, hidden=HIDDEN, layers=LAYERS, heads=HEADS),
             training=TrainingConfig(epochs=2),
@@ -124,19 +124,28 @@ def _columns(number: int, rng: np.random.Generator) -> dict[str, list[str]]:
     }
 
 
-def _write_dataset(folder: Path, rng: np.random.Generator) -> None:
+def write_dataset(folder: Path, rng: np.random.Generator, *, items: int, users: int, events: int) -> None:
+    """A dataset folder of drawn items, and customers in whose histories of `events` items neighbours follow each other.
+
+    Args:
+        folder: Made here.
+        rng: What everything is drawn from.
+        items: Items.
+        users: Customers.
+        events: Items of each history.
+    """
     folder.mkdir()
-    items = {"item_id": [f"fitted-{row}" for row in range(FITTED)], "title": drawn_words(FITTED, rng)}
-    pq.write_table(pa.table(items | _columns(FITTED, rng)), folder / "items.parquet")
+    columns = {"item_id": [f"fitted-{row}" for row in range(items)], "title": drawn_words(items, rng)}
+    pq.write_table(pa.table(columns | _columns(items, rng)), folder / "items.parquet")
     # Neighbours in the list follow each other, so that there is something to learn.
-    first = rng.integers(0, FITTED, USERS)
-    rows = (first[:, None] + rng.integers(0, 40, (USERS, EVENTS))) % FITTED
-    events = {
-        "user_id": [f"user-{user}" for user in range(USERS) for _ in range(EVENTS)],
+    first = rng.integers(0, items, users)
+    rows = (first[:, None] + rng.integers(0, 40, (users, events))) % items
+    happened = {
+        "user_id": [f"user-{user}" for user in range(users) for _ in range(events)],
         "item_id": [f"fitted-{row}" for row in rows.ravel().tolist()],
-        "timestamp": list(range(1_700_000_000, 1_700_000_000 + USERS * EVENTS)),
+        "timestamp": list(range(1_700_000_000, 1_700_000_000 + users * events)),
     }
-    pq.write_table(pa.table(events), folder / "events.parquet")
+    pq.write_table(pa.table(happened), folder / "events.parquet")
 
 
 def _work() -> Path:
