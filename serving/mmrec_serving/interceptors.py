@@ -25,6 +25,7 @@ Behaviour = Callable[[Any, Any], Awaitable[Any]]
 
 PREFIX = "/mmrec."
 """What the names of the services of the contract begin with."""
+_PUSHBACK_KEY = "grpc-retry-pushback-ms"
 
 
 def handler_like(behaviour: Behaviour, client_streaming: bool, server_streaming: bool) -> Any:
@@ -181,10 +182,22 @@ def _refusal(error: MmrecError, handler: Any, request_id: str) -> Any:
     return handler_like(refuse, True, handler.response_streaming)
 
 
-async def _abort(context: Any, error: MmrecError, trailer: tuple[tuple[str, str], ...]) -> NoReturn:
+async def _abort(context: Any, error: MmrecError, trailer: tuple[tuple[str, str | bytes], ...]) -> NoReturn:
     message, details = error_to_trailer(error)
-    await context.abort(grpc.StatusCode[error.code], message, ((DETAILS_KEY, details), *trailer))
+    trailer = ((DETAILS_KEY, details), *_pushback(error, context.time_remaining()), *trailer)
+    await context.abort(grpc.StatusCode[error.code], message, trailer)
     raise AssertionError("abort always raises")
+
+
+def _pushback(error: MmrecError, remaining_s: float | None) -> tuple[tuple[str, str], ...]:
+    """RetryInfo as gRPC's clients read it, in every language: the wait before they retry, in milliseconds.
+
+    Negative, where the deadline comes first: then the caller has this error now, and not DEADLINE_EXCEEDED later.
+    """
+    if not isinstance(error, UnavailableError) or error.retry_after_s is None:
+        return ()
+    too_late = remaining_s is not None and remaining_s <= error.retry_after_s
+    return ((_PUSHBACK_KEY, "-1" if too_late else str(round(1000 * error.retry_after_s))),)
 
 
 def _request_id(metadata: Any) -> str:
