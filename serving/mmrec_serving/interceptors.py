@@ -26,6 +26,7 @@ Behaviour = Callable[[Any, Any], Awaitable[Any]]
 PREFIX = "/mmrec."
 """What the names of the services of the contract begin with."""
 _PUSHBACK_KEY = "grpc-retry-pushback-ms"
+_ANSWER_S = 0.5
 
 
 def handler_like(behaviour: Behaviour, client_streaming: bool, server_streaming: bool) -> Any:
@@ -196,7 +197,8 @@ def _pushback(error: MmrecError, remaining_s: float | None) -> tuple[tuple[str, 
     """
     if not isinstance(error, UnavailableError) or error.retry_after_s is None:
         return ()
-    too_late = remaining_s is not None and remaining_s <= error.retry_after_s
+    # gRPC rounds the deadline that it sends up, and an answer takes time too.
+    too_late = remaining_s is not None and remaining_s <= error.retry_after_s + _ANSWER_S
     return ((_PUSHBACK_KEY, "-1" if too_late else str(round(1000 * error.retry_after_s))),)
 
 
