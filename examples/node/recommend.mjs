@@ -12,7 +12,8 @@ import grpc from "@grpc/grpc-js";
 import protoLoader from "@grpc/proto-loader";
 
 const here = dirname(fileURLToPath(import.meta.url));
-// Only UNAVAILABLE is tried again; with backoff, and not when too much fails.
+// Only calls that no server has answered are tried again (CANCELLED is how gRPC ends those that reach a server in the
+// moment in which it closes); with backoff, and not when too much fails.
 const serviceConfig = {
   methodConfig: [
     {
@@ -22,7 +23,7 @@ const serviceConfig = {
         initialBackoff: "0.1s",
         maxBackoff: "2s",
         backoffMultiplier: 3,
-        retryableStatusCodes: ["UNAVAILABLE"],
+        retryableStatusCodes: ["UNAVAILABLE", "CANCELLED"],
       },
     },
   ],

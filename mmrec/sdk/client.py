@@ -39,9 +39,9 @@ R = TypeVar("R")
 class Client(Methods):
     """Calls an mmrec server. Safe to share between threads; use it as a context manager, or call `close`.
 
-    Every call has a deadline. A call that fails with UNAVAILABLE is retried at most three times within its deadline,
-    with exponential backoff and jitter, or after the wait that the server asks for; if that is longer than what is left
-    of the deadline, it is not retried. Other errors are not retried.
+    Every call has a deadline. A call that fails with UNAVAILABLE, or that a closing server cancels, is retried at most
+    three times within its deadline, with exponential backoff and jitter, or after the wait that the server asks for; if
+    that is longer than what is left of the deadline, it is not retried. Other errors are not retried.
 
     Args:
         target: Address of the server, ``host:port``.

@@ -78,7 +78,7 @@ def _read(path: str | os.PathLike[str] | None) -> bytes | None:
 
 
 def channel_options(tls: Tls | None) -> list[tuple[str, Any]]:
-    """Channel options: message sizes, and retries of UNAVAILABLE only, with backoff and throttling."""
+    """Channel options: message sizes, and retries, with backoff and throttling, of what no server has answered."""
     service_config = {
         "methodConfig": [
             {
@@ -88,7 +88,8 @@ def channel_options(tls: Tls | None) -> list[tuple[str, Any]]:
                     "initialBackoff": "0.1s",
                     "maxBackoff": "2s",
                     "backoffMultiplier": 3,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
+                    # CANCELLED is how gRPC ends calls that come in the moment in which a server closes.
+                    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
                 },
             }
         ],
@@ -187,7 +188,7 @@ def error_from_rpc(code: str, message: str, trailer: Iterable[Any] | None, targe
             "`mmrec serve BUNDLE`, or check the address, TLS and network"
         )
     if code == "CANCELLED":
-        # Nothing on this side cancels a call; so gRPC does when a server stops or drops a connection.
+        # Nothing on this side cancels a call; see `channel_options`.
         return UnavailableError(f"{target} ended the call without an answer ({message:.200}); send it again")
     if code == "DEADLINE_EXCEEDED":
         return DeadlineExceededError(

@@ -60,11 +60,19 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
         self._running: set[asyncio.Task[Any]] = set()
         self._none = asyncio.Event()
         self._none.set()
+        self._came = 0
         self._ended = False
 
     async def finished(self) -> None:
         """Wait until no call runs."""
         await self._none.wait()
+
+    async def quiet(self, seconds: float) -> None:
+        """Wait until no call runs, and none has come for as long."""
+        came = -1
+        while self._running or came != self._came:
+            came = self._came
+            await asyncio.sleep(seconds)
 
     def end(self) -> None:
         """End running calls with UNAVAILABLE, and those that come later."""
@@ -77,6 +85,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
         handler = await continuation(details)
         if not details.method.startswith(PREFIX):
             return handler
+        self._came += 1
         if handler is None:
             handler = handler_like(_unknown(details.method), True, False)
         inner = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream

@@ -121,6 +121,8 @@ def _works(calls: Mapping[str, Callable[[Any, list[Any]], list[Any]]], engine: Q
 
 LEAST_PING_MS = 9_000
 """Clients that ask more often than this whether a connection is still there are disconnected."""
+_QUIET_S = 0.02
+"""A server that stops waits until no call has come for so long. Clients wait longer before they call again."""
 _ENDING_S = 1.0
 """Time for telling calls that the server has stopped."""
 
@@ -473,14 +475,15 @@ class Server:
         self._draining = True
         await self._set_health(_NOT_SERVING)
         if self._server is not None and self._calls is not None:
-            # gRPC itself would cancel calls without saying why; it stops when none is left. Until then new calls are
-            # refused with UNAVAILABLE by their handlers.
+            # gRPC itself would end calls as CANCELLED, which clients do not repeat; it stops when none is left. Until
+            # then new calls are refused with UNAVAILABLE by their handlers.
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._calls.finished(), self.config.grace_s if grace_s is None else grace_s)
             self._calls.end()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._calls.finished(), _ENDING_S)
-            await self._server.stop(0)
+                # gRPC cancels calls that it has taken and not handed over yet: those, too, are refused before.
+                await asyncio.wait_for(self._calls.quiet(_QUIET_S), _ENDING_S)
+            await self._server.stop(None)
         self._access.close()
         if self._admission is not None:
             await asyncio.to_thread(self._admission.close)
