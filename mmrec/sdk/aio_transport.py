@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any, Protocol
 
 import grpc.aio
@@ -13,9 +14,11 @@ from mmrec.sdk.connection import (
     Tls,
     Token,
     channel_options,
+    check_process,
     checked_target,
     closed_error,
     error_from_rpc,
+    is_spread,
     metadata_source,
 )
 from mmrec.sdk.streams import AsyncEngineStream, AsyncGrpcStream, AsyncStream
@@ -45,19 +48,26 @@ class AsyncGrpcTransport:
     See `mmrec.sdk.client.Client` for the arguments.
 
     Raises:
-        InvalidArgumentError: target, token or TLS files cannot be used.
+        InvalidArgumentError: target, token, `round_robin` or TLS files cannot be used.
         NotFoundError: a TLS file cannot be read.
     """
 
     def __init__(
-        self, target: str, *, token: Token | None = None, tls: Tls | None = None, on_timing: OnTiming | None = None
+        self,
+        target: str,
+        *,
+        token: Token | None = None,
+        tls: Tls | None = None,
+        on_timing: OnTiming | None = None,
+        round_robin: bool | None = None,
     ) -> None:
         self.target = checked_target(target)
         self._metadata = metadata_source(token, *((ASKED,) if on_timing is not None else ()))
         self._on_timing = on_timing
-        self._options = channel_options(tls)
+        self._options = channel_options(tls, spread=is_spread(target, round_robin))
         self._credentials = tls.credentials() if tls is not None else None
         self._channel: Any = None
+        self._process = 0
         self._calls: dict[str, Any] = {}
         self._closed = False
 
@@ -96,11 +106,13 @@ class AsyncGrpcTransport:
         if self._closed:
             raise closed_error(self.target)
         if self._channel is None:
+            self._process = os.getpid()
             self._channel = (
                 grpc.aio.insecure_channel(self.target, self._options)
                 if self._credentials is None
                 else grpc.aio.secure_channel(self.target, self._credentials, self._options)
             )
+        check_process(self._process, self.target)
 
     async def close(self) -> None:
         """See `AsyncTransport.close`."""

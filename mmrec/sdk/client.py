@@ -43,18 +43,24 @@ class Client(Methods):
     three times within its deadline, with exponential backoff and jitter, or after the wait that the server asks for; if
     that is longer than what is left of the deadline, it is not retried. Other errors are not retried.
 
+    The first call connects. From then on, processes that are forked from this one must not use the client, and are told
+    so.
+
     Args:
-        target: Address of the server, ``host:port``.
+        target: Address of the server, ``host:port``; of several, ``ipv4:10.0.0.1:50051,10.0.0.2:50051``, or a name that
+            has them all, ``dns:///name:port``.
         token: The server's token or API key, if it requires one; or a function that returns it and is called for each
             call, so that the key can be replaced while the client is used. It must be quick, and safe to call from
             several threads.
         tls: True for TLS with the default authorities, or `Tls` for your own; False for none.
         timeout: Default timeout of a call in seconds, above 0.
-        transport: Replaces gRPC, and `target`, `token`, `tls` and `on_timing` are not used; for tests, see
+        transport: Replaces gRPC, and the other arguments but `timeout` are not used; for tests, see
             `mmrec.sdk.fake.FakeTransport`, or for an engine in this process
             `mmrec.sdk.transport.EngineTransport`.
         on_timing: Called with how long the server worked on each call, stage by stage, failed ones included, before
             the call returns; streams tell nothing. None: the server is not asked.
+        round_robin: Whether calls go to all addresses of `target` in turn, and only to servers whose health is SERVING;
+            otherwise to one of them, until its connection ends. None: with several addresses, or ``dns:``.
 
     Raises:
         InvalidArgumentError: an argument breaks a rule.
@@ -70,10 +76,13 @@ class Client(Methods):
         timeout: float = DEFAULT_TIMEOUT_S,
         transport: Transport | None = None,
         on_timing: OnTiming | None = None,
+        round_robin: bool | None = None,
     ) -> None:
         self._timeout = checked_timeout(timeout, DEFAULT_TIMEOUT_S)
         own_tls = (Tls() if tls else None) if isinstance(tls, bool) else tls
-        self._transport: Transport = transport or GrpcTransport(target, token=token, tls=own_tls, on_timing=on_timing)
+        self._transport: Transport = transport or GrpcTransport(
+            target, token=token, tls=own_tls, on_timing=on_timing, round_robin=round_robin
+        )
 
     @classmethod
     def from_env(cls, *, timeout: float = DEFAULT_TIMEOUT_S, on_timing: OnTiming | None = None) -> Client:

@@ -34,6 +34,8 @@ Token = str | Callable[[], str]
 """A token, or a function that returns the one to send and is called for each call, in the thread that makes it."""
 MAX_REPLY_BYTES = 256 * 1024 * 1024
 """Largest reply a client reads, in bytes."""
+KEEPALIVE_MS = 30_000
+"""Quiet for so long, a connection with a call or stream is asked whether it is still there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,28 @@ def _read(path: str | os.PathLike[str] | None) -> bytes | None:
         raise NotFoundError(f"cannot read the TLS file {os.fspath(path)!r}: {err.strerror}") from err
 
 
-def channel_options(tls: Tls | None) -> list[tuple[str, Any]]:
-    """Channel options: message sizes, and retries, with backoff and throttling, of what no server has answered."""
-    service_config = {
+def is_spread(target: str, round_robin: bool | None) -> bool:
+    """Whether calls are spread over the addresses of a target; None: if it names several, or is a ``dns:`` name.
+
+    Raises:
+        InvalidArgumentError: `round_robin` is neither None nor a bool.
+    """
+    if round_robin is not None and not isinstance(round_robin, bool):
+        raise InvalidArgumentError(
+            f"round_robin is {round_robin!r:.80}; pass True, False, or None for the default", field="round_robin"
+        )
+    return ("," in target or target.startswith("dns:")) if round_robin is None else round_robin
+
+
+def channel_options(tls: Tls | None, *, spread: bool = False) -> list[tuple[str, Any]]:
+    """Channel options: message sizes, keepalive, and retries, with backoff and throttling, of what no server answered.
+
+    Args:
+        tls: TLS settings; None for none.
+        spread: Whether calls go to the addresses in turn, to those alone whose health is SERVING; otherwise to the
+            first that can be connected with, until that connection ends.
+    """
+    service_config: dict[str, Any] = {
         "methodConfig": [
             {
                 "name": [{"service": service} for service in SERVICES],
@@ -97,12 +118,20 @@ def channel_options(tls: Tls | None) -> list[tuple[str, Any]]:
         # not retried.
         "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
     }
+    if spread:
+        service_config["loadBalancingConfig"] = [{"round_robin": {}}]
+        service_config["healthCheckConfig"] = {"serviceName": ""}
     options: list[tuple[str, Any]] = [
         ("grpc.service_config", json.dumps(service_config)),
         ("grpc.enable_retries", 1),
         ("grpc.max_send_message_length", -1),  # the server refuses what exceeds its own limit
         ("grpc.max_receive_message_length", MAX_REPLY_BYTES),
         ("grpc.max_reconnect_backoff_ms", 5000),
+        # Servers take a ping every ten seconds. A quiet stream has no data between pings, of which gRPC by itself sends
+        # no more than two then.
+        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.http2.max_pings_without_data", 0),
     ]
     if tls is not None and tls.server_name:
         options.append(("grpc.ssl_target_name_override", tls.server_name))
@@ -202,6 +231,19 @@ def error_from_rpc(code: str, message: str, trailer: Iterable[Any] | None, targe
             "it is an mmrec server, and its version"
         )
     return error_from_code(code, f"{target}: {message:.500}")
+
+
+def check_process(process: int, target: str) -> None:
+    """Check that a connection is used by the process that made it.
+
+    Raises:
+        FailedPreconditionError: this is another process, forked from it.
+    """
+    if process != os.getpid():
+        raise FailedPreconditionError(
+            f"this client of {target} has a connection of process {process}, from which this process was forked; both "
+            "would use it at once: make another client here, and fork before gRPC is used, or start processes by spawn"
+        )
 
 
 def closed_error(target: str) -> MmrecError:

@@ -6,6 +6,7 @@ to `Client(transport=...)`. Only `LocalTransport` knows what the bytes mean, bec
 
 from __future__ import annotations
 
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -19,9 +20,11 @@ from mmrec.sdk.connection import (
     Tls,
     Token,
     channel_options,
+    check_process,
     checked_target,
     closed_error,
     error_from_rpc,
+    is_spread,
     metadata_source,
 )
 from mmrec.sdk.rpcs import RPCS, Rpc
@@ -63,32 +66,39 @@ class Transport(Protocol):
 
 
 class GrpcTransport:
-    """Calls over one gRPC channel, which connects on first use and reconnects when the connection is lost.
+    """Calls over one gRPC channel, which is made by the first call, and reconnects when a connection is lost.
 
     See `mmrec.sdk.client.Client` for the arguments.
 
     Raises:
-        InvalidArgumentError: target, token or TLS files cannot be used.
+        InvalidArgumentError: target, token, `round_robin` or TLS files cannot be used.
         NotFoundError: a TLS file cannot be read.
     """
 
     def __init__(
-        self, target: str, *, token: Token | None = None, tls: Tls | None = None, on_timing: OnTiming | None = None
+        self,
+        target: str,
+        *,
+        token: Token | None = None,
+        tls: Tls | None = None,
+        on_timing: OnTiming | None = None,
+        round_robin: bool | None = None,
     ) -> None:
         self.target = checked_target(target)
         self._metadata = metadata_source(token, *((ASKED,) if on_timing is not None else ()))
         self._on_timing = on_timing
-        options = channel_options(tls)
-        self._channel = (
-            grpc.insecure_channel(target, options)
-            if tls is None
-            else grpc.secure_channel(target, tls.credentials(), options)
-        )
+        self._options = channel_options(tls, spread=is_spread(target, round_robin))
+        self._credentials = tls.credentials() if tls is not None else None
+        self._channel: Any = None
+        self._process = 0
+        self._opening = threading.Lock()
         self._calls: dict[str, Any] = {}
+        self._closed = False
 
     def call(self, path: str, request: bytes, timeout: float) -> bytes:
         """See `Transport.call`."""
         metadata = self._metadata()
+        self._open()
         try:
             if path not in self._calls:
                 self._calls[path] = self._channel.unary_unary(path)
@@ -107,6 +117,7 @@ class GrpcTransport:
     def stream(self, path: str, timeout: float) -> Stream:
         """See `Transport.stream`."""
         metadata = self._metadata()
+        self._open()
         method: Any = self._channel.stream_stream(path)
 
         def explain(err: grpc.RpcError) -> MmrecError:
@@ -119,7 +130,26 @@ class GrpcTransport:
 
     def close(self) -> None:
         """See `Transport.close`."""
-        self._channel.close()
+        with self._opening:
+            self._closed = True
+            # A connection of the process that this one was forked from is left to that.
+            if self._channel is not None and self._process == os.getpid():
+                self._channel.close()
+
+    def _open(self) -> None:
+        """Make the channel, if there is none: a client that has not been used yet can be used after a fork."""
+        if self._channel is None:
+            with self._opening:
+                if self._closed:
+                    raise closed_error(self.target)
+                if self._channel is None:
+                    self._process = os.getpid()
+                    self._channel = (
+                        grpc.insecure_channel(self.target, self._options)
+                        if self._credentials is None
+                        else grpc.secure_channel(self.target, self._credentials, self._options)
+                    )
+        check_process(self._process, self.target)
 
 
 class LocalTransport(ABC):
