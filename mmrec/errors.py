@@ -10,7 +10,7 @@
     │   ├── ModelNotAvailableError                              weights can be neither found nor fetched
     │   └── DeviceNotAvailableError                             the asked-for accelerator is not here
     ├── BundleError               DATA_LOSS            exit 4   a bundle is damaged, mixed or half-written
-    ├── NotImplementedYetError    UNIMPLEMENTED        exit 2   no call of this version's contract
+    ├── NotImplementedYetError    UNIMPLEMENTED        exit 2   no call or field of this version's contract
     ├── UnauthenticatedError      UNAUTHENTICATED      exit 5
     ├── PermissionDeniedError     PERMISSION_DENIED    exit 5
     ├── ResourceExhaustedError    RESOURCE_EXHAUSTED   exit 5   the queue or a cap is full; try again later
@@ -56,7 +56,7 @@ class MmrecError(Exception):
     exit_code: ClassVar[int] = 1
     """Exit status of the command line."""
     answered: int | None = None
-    """Batches of a stream that were answered before this broke it; None for any other call."""
+    """Batches of a stream, or of a list that is sent in several calls, that were answered before; None otherwise."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -132,7 +132,7 @@ class BundleError(MmrecError):
 
 
 class NotImplementedYetError(MmrecError):
-    """The contract of this version does not have this call."""
+    """The contract of this version does not have this call, or this field of a request."""
 
     code = "UNIMPLEMENTED"
     reason = "UNIMPLEMENTED"

@@ -153,7 +153,10 @@ def _taken(hint: Any) -> str:
     return f"{hint.__name__} | str" if issubclass(hint, Enum) else str(hint.__name__)
 
 
-AWAITED = r"(self\._call|self\.close|self\._transport\.(?:call|stream|close)|stream\.(?:send|receive|finish|close))\("
+AWAITED = (
+    r"(self\._call(?:_each)?|self\.close|self\._transport\.(?:call|stream|close)"
+    r"|stream\.(?:send|receive|finish|close))\("
+)
 TO_ASYNC = (
     (r"\bFakeTransport\b", "AsyncFakeTransport"),
     (

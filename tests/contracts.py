@@ -1008,6 +1008,7 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.rank([first, second], attribute_weights={7: 1.0}),
         lambda c: c.items([]),
         lambda c: c.items([first] * 1001),
+        lambda c: c.items([*(f"no-{n}" for n in range(1001)), first, second, first]),
         lambda c: c.list_items(page_size=1000),
         lambda c: c.list_items(f'item_id != "{first}"', page_size=2, item_fields=["title"]),
         lambda c: c.list_items(page_size=2, page_token=c.list_items(page_size=2).next_page_token),
@@ -1056,7 +1057,9 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.upsert_items([7]),
         lambda c: c.upsert_items("hat"),
         lambda c: c.upsert_items([{"colour": "red"}]),
-        lambda c: c.upsert_items([{"item_id": "a", "title": "hat"}] * 1001),
+        lambda c: c.upsert_items(
+            [*({"item_id": f"i{n}", "title": "hat"} for n in range(1001)), {"title": "hat"}], validate_only=True
+        ),
         lambda c: c.upsert_items([], request_id="x" * 129),
         lambda c: c.upsert_items([], request_id=7),
         lambda c: c.upsert_items([], validate_only="no"),

@@ -41,6 +41,7 @@ def info(
         ("catalogue version", found.versions.catalogue),
         ("codebook version", found.versions.codebook),
         ("device", found.device),
+        ("mmrec", found.mmrec_version or "unknown"),
         ("language model", f"{found.language_model or 'none'} {found.language_model_version[:12]}".strip()),
     ]
     output.table("", ("what", "value"), rows)

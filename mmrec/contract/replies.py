@@ -479,6 +479,7 @@ class ServiceInfo:
             unknown.
         language_model: The language model that words explanations and turns of conversations; empty: none.
         language_model_version: SHA-256 of its weights; empty: none.
+        mmrec_version: Version of mmrec that answers; empty: unknown.
     """
 
     name: str
@@ -494,3 +495,4 @@ class ServiceInfo:
     codebook_versions: tuple[str, ...] = ()
     language_model: str = ""
     language_model_version: str = ""
+    mmrec_version: str = ""

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import torch
 
+from mmrec import __version__
 from mmrec.bundle import Bundle
 from mmrec.contract.conversation import ConversationTurn, ConverseRequest
 from mmrec.contract.engine import Questions, Recommend
@@ -179,6 +180,7 @@ class SnapshotAnswers(Questions):
             device=str(now.ranker.device),
             preset=manifest.preset,
             codebook_versions=now.lookup.codebook_versions,
+            mmrec_version=__version__,
         )
 
 

@@ -31,6 +31,7 @@ from mmrec.sdk.aio_transport import AsyncGrpcTransport, AsyncTransport
 from mmrec.sdk.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls, Token, checked_timeout
 from mmrec.sdk.environment import access_from_env
 from mmrec.sdk.inputs import AsyncUpsertBatches
+from mmrec.sdk.parts import OnProgress
 from mmrec.sdk.streams import each
 from mmrec.sdk.timing import OnTiming
 from mmrec.sdk.upsert_stream import UpsertStream
@@ -156,6 +157,7 @@ class AsyncClient(AsyncMethods):
         validate_only: bool = False,
         wait_until_visible: bool = False,
         fields: Iterable[str] = (),
+        on_progress: OnProgress | None = None,
         timeout: float | None = None,
     ) -> AsyncIterator[ChangeResults]:
         """Add or replace any number of items, batch by batch, over one stream.
@@ -175,6 +177,7 @@ class AsyncClient(AsyncMethods):
             validate_only: Whether to validate the batches without changing anything.
             wait_until_visible: Whether to wait until the items can be recommended, not only until they are saved.
             fields: As for `upsert_items`.
+            on_progress: Called with the number of items answered so far, before the result of each batch is returned.
             timeout: Timeout of each reply in seconds; None: the client's default.
 
         Returns:
@@ -192,6 +195,7 @@ class AsyncClient(AsyncMethods):
             validate_only=validate_only,
             wait_until_visible=wait_until_visible,
             fields=fields,
+            on_progress=on_progress,
         )
         return self._upserts(batches, state, seconds)
 

@@ -50,7 +50,7 @@ def merged_results(batch: RecommendBatch | SearchBatch | SimilarBatch, results: 
     """One entry per request, in order: the engine's result, or an error that names the request's index."""
     remaining = iter(results)
     return [
-        request if isinstance(request, MmrecError) else _with_path(next(remaining), f"requests[{i}]")
+        request if isinstance(request, MmrecError) else with_path(next(remaining), f"requests[{i}]")
         for i, request in enumerate(batch.requests)
     ]
 
@@ -147,7 +147,7 @@ def merge_event_failures(request: RecordEventsRequest, reply: EventResults) -> E
     if len(valid) != len(reply.entries):
         raise InternalError(f"{len(valid)} events were sent and {len(reply.entries)} results were returned")
     errors = {place: entry.error for place, entry in enumerate(reply.entries) if entry.error is not None}
-    moved = {n: _with_path(error, f"events[{valid[n]}]", f"events[{n}]") for n, error in errors.items()}
+    moved = {n: with_path(error, f"events[{valid[n]}]", f"events[{n}]") for n, error in errors.items()}
     return replace(request.results(moved), request_id=reply.request_id)
 
 
@@ -183,12 +183,12 @@ def _merged(
     entries: list[T | ItemFailure | ItemInput] = list(items)
     for number, (i, entry) in enumerate(zip(valid, results, strict=True)):
         if isinstance(entry, ItemFailure):
-            entry = ItemFailure(entry.item_id, _with_path(entry.error, f"items[{i}]", f"items[{number}]"))
+            entry = ItemFailure(entry.item_id, with_path(entry.error, f"items[{i}]", f"items[{number}]"))
         entries[i] = entry
     return tuple(entry for entry in entries if not isinstance(entry, ItemInput))
 
 
-def _with_path(result: T, path: str, old_path: str = "") -> T:
+def with_path(result: T, path: str, old_path: str = "") -> T:
     """An error with the entry's path in the caller's list, instead of `old_path`; any other result unchanged."""
     if not isinstance(result, InvalidArgumentError):
         return result

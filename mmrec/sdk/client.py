@@ -28,6 +28,7 @@ from mmrec.sdk.conversation import Conversation
 from mmrec.sdk.environment import access_from_env
 from mmrec.sdk.inputs import UpsertBatches
 from mmrec.sdk.methods import Methods
+from mmrec.sdk.parts import OnProgress
 from mmrec.sdk.timing import OnTiming
 from mmrec.sdk.transport import GrpcTransport, Transport
 from mmrec.sdk.upsert_stream import UpsertStream
@@ -153,6 +154,7 @@ class Client(Methods):
         validate_only: bool = False,
         wait_until_visible: bool = False,
         fields: Iterable[str] = (),
+        on_progress: OnProgress | None = None,
         timeout: float | None = None,
     ) -> Iterator[ChangeResults]:
         """Add or replace any number of items, batch by batch, over one stream.
@@ -172,6 +174,7 @@ class Client(Methods):
             validate_only: Whether to validate the batches without changing anything.
             wait_until_visible: Whether to wait until the items can be recommended, not only until they are saved.
             fields: As for `upsert_items`.
+            on_progress: Called with the number of items answered so far, before the result of each batch is returned.
             timeout: Timeout of each reply in seconds; None: the client's default.
 
         Returns:
@@ -189,6 +192,7 @@ class Client(Methods):
             validate_only=validate_only,
             wait_until_visible=wait_until_visible,
             fields=fields,
+            on_progress=on_progress,
         )
         return self._upserts(batches, state, seconds)
 

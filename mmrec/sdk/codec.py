@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Union, get_args, get
 from google.protobuf import timestamp_pb2
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.unknown_fields import UnknownFieldSet
 
+from mmrec import __version__
 from mmrec.contract.changes import ChangeEntry, ChangeResults, UpsertRequest
 from mmrec.contract.events import EventResults
 from mmrec.contract.items import ItemFailure, Modality, NumberFormat
@@ -35,7 +37,7 @@ from mmrec.contract.replies import (
 )
 from mmrec.contract.requests import TagRequest
 from mmrec.contract.rules import Checked, Each, Ids, Rule, field_rules
-from mmrec.errors import FieldViolation, InvalidArgumentError, MmrecError, prefixed
+from mmrec.errors import FieldViolation, InvalidArgumentError, MmrecError, NotImplementedYetError, prefixed
 from mmrec.sdk.status import error_from_status, error_to_status
 from mmrec.v1 import common_pb2
 
@@ -114,6 +116,40 @@ def parse(message_type: type[M], data: bytes) -> M:
             f"the {len(data):,} bytes received are not a {name}; send one made with the protos of mmrec.v1"
         ) from None
     return message
+
+
+def check_known(message: Message) -> None:
+    """Check that these protos have every field of a request: what a newer client sets must not be ignored.
+
+    Raises:
+        NotImplementedYetError: a field is unknown.
+    """
+    found = _unknown_field(message)
+    if found:
+        raise NotImplementedYetError(
+            f"the request has {found}, which the server's version (mmrec {__version__}) does not know; use a newer "
+            "server, or leave the field out"
+        )
+
+
+def _unknown_field(message: Any) -> str:
+    for field in UnknownFieldSet(message):
+        return f"field {field.field_number} of {message.DESCRIPTOR.full_name}"
+    for name, repeated in _inner_messages(type(message)):
+        if not repeated and not message.HasField(name):
+            continue
+        inner = getattr(message, name)
+        for entry in inner if repeated else (inner,):
+            if found := _unknown_field(entry):
+                return found
+    return ""
+
+
+@cache
+def _inner_messages(message_type: Any) -> tuple[tuple[str, bool], ...]:
+    """Fields whose values are messages, each with whether it is a list."""
+    described = [field for field in message_type.DESCRIPTOR.fields if field.message_type and not _is_map(field)]
+    return tuple((field.name, _is_repeated(field)) for field in described)
 
 
 # --- whole dataclasses ----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ fields of its request, in `mmrec.sdk.options`. Knows nothing of protobuf, channe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar, Unpack
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
@@ -52,9 +52,23 @@ from mmrec.contract.requests import (
     TagRequest,
 )
 from mmrec.contract.rules import DEFAULT_K
+from mmrec.errors import MmrecError
 from mmrec.sdk import options as keywords
 from mmrec.sdk import rpcs
 from mmrec.sdk.inputs import Events, Items, item_inputs, user_events
+from mmrec.sdk.parts import (
+    OnProgress,
+    broken_after,
+    event_parts,
+    id_parts,
+    item_parts,
+    joined_changes,
+    joined_embeddings,
+    joined_events,
+    joined_lookups,
+    numbered,
+    size,
+)
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -69,6 +83,22 @@ class Methods(ABC):
     @abstractmethod
     def _call(self, rpc: rpcs.Rpc[Q, R], request: Q, timeout: float | None) -> R:
         """Send a request, and return the reply."""
+
+    def _call_each(
+        self, rpc: rpcs.Rpc[Q, R], requests: Sequence[Q], timeout: float | None, on_progress: OnProgress | None = None
+    ) -> list[R]:
+        """Send the parts of a request one after the other, and return their replies."""
+        replies: list[R] = []
+        done = 0
+        for request in requests:
+            try:
+                replies.append(self._call(rpc, request, timeout))
+            except MmrecError as err:
+                raise (broken_after(len(replies), err) if replies else err) from None
+            if on_progress is not None:
+                done += size(request)
+                on_progress(done)
+        return replies
 
     def recommend(
         self,
@@ -236,15 +266,18 @@ class Methods(ABC):
         items: Items,
         dimension: int = 0,
         *,
+        on_progress: OnProgress | None = None,
         timeout: float | None = None,
         **options: Unpack[keywords.EmbedOptions],
     ) -> EmbedResults:
-        """Compute fused embeddings and semantic IDs of items, at most 1,000, in the catalogue or not.
+        """Compute fused embeddings and semantic IDs of items, in the catalogue or not.
 
         Args:
-            items: Items, or mappings with the fields of `ItemInput`.
+            items: Items, or mappings with the fields of `ItemInput`. More than 1,000, or 24 MiB, are sent in several
+                calls, one after the other.
             dimension: Length of the vectors: 0 for full length, else one of `ServiceInfo.prefixes`.
-            timeout: Timeout in seconds.
+            on_progress: Called with the number of items answered so far, after each call.
+            timeout: Timeout of each call in seconds.
             options: The other fields of `EmbedRequest`.
 
         Returns:
@@ -253,8 +286,8 @@ class Methods(ABC):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        request = EmbedRequest(item_inputs(items), dimension, **options)  # type: ignore[arg-type]
-        return self._call(rpcs.EMBED_ITEMS, request, timeout)
+        requests = [EmbedRequest(part, dimension, **options) for part in item_parts(item_inputs(items))]  # type: ignore[arg-type]
+        return joined_embeddings(self._call_each(rpcs.EMBED_ITEMS, requests, timeout, on_progress))
 
     def tag(
         self,
@@ -324,17 +357,18 @@ class Methods(ABC):
     def items(
         self, item_ids: Iterable[str], *, timeout: float | None = None, **options: Unpack[keywords.ItemsOptions]
     ) -> ItemLookup:
-        """Catalogue rows by id, at most 1,000, each once; unknown ids are returned in `missing_ids`.
+        """Catalogue rows by id, each once; unknown ids are returned in `missing_ids`.
 
         Args:
-            item_ids: The items.
-            timeout: Timeout in seconds.
+            item_ids: The items. More than 1,000 are asked for in several calls, and `versions` are those of the last.
+            timeout: Timeout of each call in seconds.
             options: The other fields of `ItemsRequest`.
 
         Raises:
             MmrecError: one of the classes of `mmrec.errors`.
         """
-        return self._call(rpcs.GET_ITEMS, ItemsRequest(item_ids, **options), timeout)  # type: ignore[arg-type]
+        requests = [ItemsRequest(part, **options) for part in id_parts(item_ids)]  # type: ignore[arg-type]
+        return joined_lookups(self._call_each(rpcs.GET_ITEMS, requests, timeout))
 
     def list_items(
         self, filter: str = "", *, timeout: float | None = None, **options: Unpack[keywords.ListItemsOptions]
@@ -392,17 +426,27 @@ class Methods(ABC):
         return self._call(rpcs.RESOLVE_SEMANTIC_IDS, request, timeout)
 
     def upsert_items(
-        self, items: Items, *, timeout: float | None = None, **options: Unpack[keywords.UpsertOptions]
+        self,
+        items: Items,
+        *,
+        on_progress: OnProgress | None = None,
+        timeout: float | None = None,
+        **options: Unpack[keywords.UpsertOptions],
     ) -> ChangeResults:
-        """Add items, at most 1,000, or replace those with the same id.
+        """Add items, or replace those with the same id.
 
         They can be recommended, found and filtered within seconds, without training. An item is replaced as a whole:
         fields that are not given become empty. With `fields`, only these fields of existing items are replaced
         (partial update).
 
+        More than 1,000, or 24 MiB, are sent in several calls, one after the other, with the request ids
+        ``request_id/0``, ``request_id/1`` and so on. Where one fails as a whole, those before it are done, and
+        `MmrecError.answered` is their number: with a request id, send all again.
+
         Args:
             items: Items with ids, or mappings with the fields of `ItemInput`.
-            timeout: Timeout in seconds.
+            on_progress: Called with the number of items answered so far, after each call.
+            timeout: Timeout of each call in seconds.
             options: The other fields of `UpsertRequest`.
 
         Returns:
@@ -413,8 +457,9 @@ class Methods(ABC):
                 items.
             MmrecError: the call failed as a whole.
         """
-        request = UpsertRequest(item_inputs(items), **options)  # type: ignore[arg-type]
-        return self._call(rpcs.UPSERT_ITEMS, request, timeout)
+        requests = [UpsertRequest(part, **options) for part in item_parts(item_inputs(items))]  # type: ignore[arg-type]
+        replies = self._call_each(rpcs.UPSERT_ITEMS, numbered(requests), timeout, on_progress)
+        return joined_changes(replies, requests[0].request_id)
 
     def delete_items(
         self, item_ids: Iterable[str], *, timeout: float | None = None, **options: Unpack[keywords.DeleteOptions]
@@ -437,15 +482,25 @@ class Methods(ABC):
         return self._call(rpcs.DELETE_ITEMS, request, timeout)
 
     def record_events(
-        self, events: Events, *, timeout: float | None = None, **options: Unpack[keywords.RecordEventsOptions]
+        self,
+        events: Events,
+        *,
+        on_progress: OnProgress | None = None,
+        timeout: float | None = None,
+        **options: Unpack[keywords.RecordEventsOptions],
     ) -> EventResults:
-        """Record what customers did, at most 1,000 events, oldest first; the next answers build on it.
+        """Record what customers did, oldest first; the next answers build on it.
 
         A server that keeps events has them on disk when this returns.
 
+        More than 1,000 are sent in several calls, one after the other, with the request ids ``request_id/0``,
+        ``request_id/1`` and so on. Where one fails as a whole, those before it are done, and `MmrecError.answered` is
+        their number: with a request id, send all again.
+
         Args:
             events: Events, or mappings with the fields of `UserEvent`.
-            timeout: Timeout in seconds.
+            on_progress: Called with the number of events answered so far, after each call.
+            timeout: Timeout of each call in seconds.
             options: The other fields of `RecordEventsRequest`.
 
         Returns:
@@ -455,8 +510,9 @@ class Methods(ABC):
             FailedPreconditionError: the server keeps no events.
             MmrecError: the call failed as a whole.
         """
-        request = RecordEventsRequest(user_events(events), **options)
-        return self._call(rpcs.RECORD_EVENTS, request, timeout)
+        requests = [RecordEventsRequest(part, **options) for part in event_parts(user_events(events))]
+        replies = self._call_each(rpcs.RECORD_EVENTS, numbered(requests), timeout, on_progress)
+        return joined_events(replies, requests[0].request_id)
 
     def list_events(
         self, user_id: str, *, timeout: float | None = None, **options: Unpack[keywords.ListEventsOptions]

@@ -82,7 +82,7 @@ from mmrec.sdk.batches import (
     split_upsert,
     valid_requests,
 )
-from mmrec.sdk.codec import from_message, parse, to_message
+from mmrec.sdk.codec import check_known, from_message, parse, to_message
 from mmrec.sdk.turns import turn_pieces
 from mmrec.v1 import item_pb2, recommendation_pb2, system_pb2, understanding_pb2
 
@@ -189,9 +189,11 @@ class Rpc(Generic[Q, R]):
         """Parse a request.
 
         Raises:
-            MmrecError: the bytes are not such a request, or it breaks a rule.
+            MmrecError: the bytes are not such a request, it has a field that these protos lack, or it breaks a rule.
         """
-        return from_message(parse(self.request_type, data), self.request)
+        message = parse(self.request_type, data)
+        check_known(message)
+        return from_message(message, self.request)
 
     def encode_reply(self, reply: R) -> bytes:
         """Serialize a reply."""

@@ -14,6 +14,7 @@ from mmrec.contract.items import ItemInput
 from mmrec.contract.rules import Whole
 from mmrec.errors import MmrecError
 from mmrec.sdk.inputs import item_inputs
+from mmrec.sdk.parts import OnProgress, broken_after
 from mmrec.sdk.rpcs import STREAM_UPSERT_ITEMS
 
 _MOST_IN_FLIGHT = 16
@@ -40,6 +41,7 @@ class UpsertStream:
         validate_only: bool,
         wait_until_visible: bool,
         fields: Iterable[str] = (),
+        on_progress: OnProgress | None = None,
     ) -> None:
         # Validates the arguments before anything is sent.
         self._empty = UpsertRequest((), request_id, validate_only, wait_until_visible, fields)  # type: ignore[arg-type]
@@ -47,6 +49,7 @@ class UpsertStream:
         self._in_flight = Whole(1, _MOST_IN_FLIGHT).check(in_flight, "in_flight")
         self._number = 0
         self._answered = self._skip
+        self._on_progress, self._items = on_progress, 0
         self._waiting: deque[UpsertRequest] = deque()
 
     def encoded(self, items: Iterable[ItemInput | Mapping[str, object]]) -> bytes | None:
@@ -84,11 +87,11 @@ class UpsertStream:
         results = STREAM_UPSERT_ITEMS.rejoin(self._waiting[0], STREAM_UPSERT_ITEMS.decode_reply(reply))
         self._waiting.popleft()
         self._answered += 1
+        self._items += len(results.entries)
+        if self._on_progress is not None:
+            self._on_progress(self._items)
         return results
 
     def broken(self, error: MmrecError) -> MmrecError:
         """The error with the number of batches that were answered before it."""
-        error.answered = self._answered
-        error.message = f"after {self._answered:,} answered batches: {error.message}"
-        error.args = (error.message,)
-        return error
+        return broken_after(self._answered, error)

@@ -17,7 +17,7 @@ class GetServiceInfoResponse(_message.Message):
     def __init__(self, info: _Optional[_Union[ServiceInfo, _Mapping]] = ...) -> None: ...
 
 class ServiceInfo(_message.Message):
-    __slots__ = ("name", "versions", "items", "users", "dimension", "prefixes", "levels", "codebook_size", "device", "preset", "codebook_versions", "language_model", "language_model_version")
+    __slots__ = ("name", "versions", "items", "users", "dimension", "prefixes", "levels", "codebook_size", "device", "preset", "codebook_versions", "language_model", "language_model_version", "mmrec_version")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +31,7 @@ class ServiceInfo(_message.Message):
     CODEBOOK_VERSIONS_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_MODEL_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MMREC_VERSION_FIELD_NUMBER: _ClassVar[int]
     name: str
     versions: _common_pb2.Versions
     items: int
@@ -44,4 +45,5 @@ class ServiceInfo(_message.Message):
     codebook_versions: _containers.RepeatedScalarFieldContainer[str]
     language_model: str
     language_model_version: str
-    def __init__(self, name: _Optional[str] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ..., items: _Optional[int] = ..., users: _Optional[int] = ..., dimension: _Optional[int] = ..., prefixes: _Optional[_Iterable[int]] = ..., levels: _Optional[int] = ..., codebook_size: _Optional[int] = ..., device: _Optional[str] = ..., preset: _Optional[str] = ..., codebook_versions: _Optional[_Iterable[str]] = ..., language_model: _Optional[str] = ..., language_model_version: _Optional[str] = ...) -> None: ...
+    mmrec_version: str
+    def __init__(self, name: _Optional[str] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ..., items: _Optional[int] = ..., users: _Optional[int] = ..., dimension: _Optional[int] = ..., prefixes: _Optional[_Iterable[int]] = ..., levels: _Optional[int] = ..., codebook_size: _Optional[int] = ..., device: _Optional[str] = ..., preset: _Optional[str] = ..., codebook_versions: _Optional[_Iterable[str]] = ..., language_model: _Optional[str] = ..., language_model_version: _Optional[str] = ..., mmrec_version: _Optional[str] = ...) -> None: ...

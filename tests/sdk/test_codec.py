@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -88,9 +88,9 @@ from mmrec.contract.requests import (
     SimilarRequest,
     TagRequest,
 )
-from mmrec.errors import InvalidArgumentError, InvalidImageError, MmrecError
+from mmrec.errors import InvalidArgumentError, InvalidImageError, MmrecError, NotImplementedYetError
 from mmrec.sdk.codec import from_message, pack_vector, unpack_vector
-from mmrec.sdk.rpcs import EMBED_ITEMS, EMBED_USER, METHODS, RPCS
+from mmrec.sdk.rpcs import EMBED_ITEMS, EMBED_USER, METHODS, RECOMMEND, RPCS, Rpc
 from mmrec.v1 import common_pb2, recommendation_pb2, understanding_pb2
 
 T = TypeVar("T")
@@ -723,3 +723,22 @@ def _set(message: object, field: FieldDescriptor) -> None:
 
 def test_the_table_of_calls_is_part_of_the_contract() -> None:
     assert set(RPCS) <= {method.path for method in METHODS}
+
+
+@pytest.mark.parametrize(
+    ("rpc", "sent", "field"),
+    [
+        (RECOMMEND, b"\xa2\x06\x01x", "field 100 of mmrec.v1.RecommendRequest"),
+        # items[1] of a request to embed: a title, and field 100.
+        (EMBED_ITEMS, b"\x0a\x03\x12\x01a\x0a\x07\x12\x01b\xa0\x06\x01", "field 100 of mmrec.v1.ItemInput"),
+    ],
+)
+def test_a_field_of_newer_protos_is_refused_and_not_ignored(rpc: Rpc[Any, Any], sent: bytes, field: str) -> None:
+    with pytest.raises(NotImplementedYetError, match=f"has {field}, which the server's version") as refused:
+        rpc.decode_request(sent)
+    assert "use a newer server" in refused.value.message
+
+
+def test_a_field_of_newer_protos_in_a_reply_is_ignored() -> None:
+    reply = RECOMMEND.encode_reply(Recommendations("id", ()))
+    assert RECOMMEND.decode_reply(reply + b"\xa2\x06\x01x") == Recommendations("id", ())
