@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from mmrec.contract.field_mask import FieldMask
+from mmrec.contract.frames import Framed
 from mmrec.contract.items import NO_VERSIONS, DescribedItems, ItemFailure, ItemInput, Versions
 from mmrec.contract.rules import MAX_REQUEST_ID_CHARS, Checked, Doc, Flag, Ids, Text
 from mmrec.errors import MmrecError
@@ -40,7 +41,7 @@ class ChangeEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeResults:
+class ChangeResults(Framed):
     """The result of a change.
 
     Attributes:
@@ -48,6 +49,9 @@ class ChangeResults:
         versions: The first versions in which the change is, or will be, visible.
         request_id: That of the request; empty if it had none.
     """
+
+    _entry: ClassVar[type[Any]] = ChangeEntry
+    _entries: ClassVar[str] = "entries"
 
     entries: tuple[ChangeEntry, ...]
     versions: Versions = NO_VERSIONS

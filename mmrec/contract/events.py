@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from mmrec.contract.changes import ChangeEntry, ValidateOnly
+from mmrec.contract.frames import Framed
 from mmrec.contract.requests import PageSize
 from mmrec.contract.rules import (
     DEFAULT_PAGE,
@@ -72,13 +73,16 @@ class UserEvent(Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class EventResults:
+class EventResults(Framed):
     """What became of each event.
 
     Attributes:
         entries: One per event of the request, in the same order; `ChangeEntry.id` is the event's own id.
         request_id: That of the request; empty if it had none.
     """
+
+    _entry: ClassVar[type[Any]] = ChangeEntry
+    _entries: ClassVar[str] = "entries"
 
     entries: tuple[ChangeEntry, ...]
     request_id: str = ""
@@ -155,13 +159,16 @@ class ListEventsRequest(Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class EventPage:
+class EventPage(Framed):
     """Some recorded events of a customer.
 
     Attributes:
         events: The events of this page, the one that was recorded last first; each has its time.
         next_page_token: Pass it to get the next page; empty for the last page.
     """
+
+    _entry: ClassVar[type[Any]] = UserEvent
+    _entries: ClassVar[str] = "events"
 
     events: tuple[UserEvent, ...]
     next_page_token: str = ""

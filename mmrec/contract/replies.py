@@ -5,10 +5,12 @@ Knows nothing of protobuf, torch or files. The requests are in `mmrec.contract.r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mmrec.contract.conversation import Constraint
+from mmrec.contract.frames import Framed
 from mmrec.contract.items import (
     NO_VERSIONS,
     ChannelShare,
@@ -35,7 +37,7 @@ else:
 
 
 @dataclass(frozen=True, slots=True)
-class Recommendations:
+class Recommendations(Framed):
     """A ranked list for one customer.
 
     Attributes:
@@ -46,6 +48,8 @@ class Recommendations:
         versions: Versions behind the reply.
         constraints: Conditions that words of the request's instruction became, in the order of the words.
     """
+
+    _entry: ClassVar[type[Any]] = ScoredItem
 
     recommendation_id: str
     items: tuple[ScoredItem, ...]
@@ -93,7 +97,7 @@ class Explanations:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchResults:
+class SearchResults(Framed):
     """A ranked list by similarity.
 
     Attributes:
@@ -103,6 +107,8 @@ class SearchResults:
         next_page_token: Pass it to get the next page of a search; empty if there is none.
         fallback: FILTER_RELAXED if items that do not pass the filter follow those that do.
     """
+
+    _entry: ClassVar[type[Any]] = ScoredItem
 
     items: tuple[ScoredItem, ...]
     versions: Versions = NO_VERSIONS
@@ -131,7 +137,7 @@ class PredictedRating:
 
 
 @dataclass(frozen=True, slots=True)
-class PredictedRatings:
+class PredictedRatings(Framed):
     """Predicted ratings of one customer.
 
     Attributes:
@@ -139,6 +145,9 @@ class PredictedRatings:
         missing_ids: Ids that the catalogue does not have, those of the history first, in order of first appearance.
         versions: Versions behind the reply.
     """
+
+    _entry: ClassVar[type[Any]] = PredictedRating
+    _entries: ClassVar[str] = "ratings"
 
     ratings: tuple[PredictedRating, ...]
     missing_ids: tuple[str, ...] = ()
@@ -184,7 +193,7 @@ class UserEmbedding:
 
 
 @dataclass(frozen=True, slots=True)
-class EmbedResults:
+class EmbedResults(Framed):
     """Embeddings of items.
 
     Attributes:
@@ -193,9 +202,22 @@ class EmbedResults:
         dtype: Number format that the vectors are rounded to.
     """
 
+    _entry: ClassVar[type[Any]] = ItemEmbedding
+
     items: tuple[ItemEmbedding | ItemFailure, ...]
     versions: Versions = NO_VERSIONS
     dtype: NumberFormat = NumberFormat.FLOAT32
+
+    def to_numpy(self) -> npt.NDArray[np.float32]:
+        """The vectors, one row an item; NaN where an item failed. Shape: (N, D), float32; D is 0 if all failed."""
+        import numpy as np
+
+        width = max((len(entry.vector) for entry in self.items if isinstance(entry, ItemEmbedding)), default=0)
+        vectors_ND = np.full((len(self.items), width), np.nan, dtype=np.float32)
+        for place, entry in enumerate(self.items):
+            if isinstance(entry, ItemEmbedding):
+                vectors_ND[place] = entry.vector
+        return vectors_ND
 
 
 # --- tags -------------------------------------------------------------------------------------------------------------
@@ -228,6 +250,15 @@ class ItemTags:
 
 
 @dataclass(frozen=True, slots=True)
+class _TagRow:
+    """An item and one of its labels, for a table."""
+
+    item_id: str
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class TagCalibration:
     """Calibration of the probabilities of labels.
 
@@ -249,7 +280,7 @@ class TagCalibration:
 
 
 @dataclass(frozen=True, slots=True)
-class TagResults:
+class TagResults(Framed):
     """Labels of items.
 
     Attributes:
@@ -259,10 +290,19 @@ class TagResults:
         versions: Versions behind the reply.
     """
 
+    _entry: ClassVar[type[Any]] = _TagRow
+
     items: tuple[ItemTags | ItemFailure, ...]
     missing_ids: tuple[str, ...] = ()
     calibration: TagCalibration = TagCalibration()
     versions: Versions = NO_VERSIONS
+
+    def _rows(self) -> Iterator[_TagRow | ItemFailure]:
+        for entry in self.items:
+            if isinstance(entry, ItemFailure):
+                yield entry
+            else:
+                yield from (_TagRow(entry.item_id, tag.label, tag.score) for tag in entry.tags)
 
 
 # --- duplicates and mismatches ----------------------------------------------------------------------------------------
@@ -335,7 +375,7 @@ class Mismatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Mismatches:
+class Mismatches(Framed):
     """A page of items.
 
     Attributes:
@@ -347,6 +387,8 @@ class Mismatches:
         next_page_token: Pass it to get the next page; empty for the last page.
         versions: Versions behind the reply.
     """
+
+    _entry: ClassVar[type[Any]] = Mismatch
 
     items: tuple[Mismatch, ...]
     missing_ids: tuple[str, ...] = ()
@@ -361,7 +403,7 @@ class Mismatches:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemLookup:
+class ItemLookup(Framed):
     """Catalogue rows by id.
 
     Attributes:
@@ -370,13 +412,15 @@ class ItemLookup:
         versions: Versions behind the reply.
     """
 
+    _entry: ClassVar[type[Any]] = ItemRecord
+
     items: tuple[ItemRecord, ...]
     missing_ids: tuple[str, ...] = ()
     versions: Versions = NO_VERSIONS
 
 
 @dataclass(frozen=True, slots=True)
-class ItemPage:
+class ItemPage(Framed):
     """Some rows of the catalogue, in the order of their ids.
 
     Attributes:
@@ -385,6 +429,8 @@ class ItemPage:
         next_page_token: Pass it to get the next page; empty for the last page.
         versions: Versions behind the reply.
     """
+
+    _entry: ClassVar[type[Any]] = ItemRecord
 
     items: tuple[ItemRecord, ...]
     total: int
