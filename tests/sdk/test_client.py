@@ -22,8 +22,9 @@ from mmrec.errors import (
 from mmrec.sdk.aio import AsyncClient
 from mmrec.sdk.aio_transport import AsyncEngineTransport
 from mmrec.sdk.client import Client
-from mmrec.sdk.connection import channel_options
+from mmrec.sdk.connection import channel_options, is_spread
 from mmrec.sdk.transport import EngineTransport
+from mmrec_serving.server import LEAST_PING_MS
 from tests.fake_engine import FakeEngine
 
 
@@ -205,3 +206,29 @@ def test_every_service_of_the_contract_is_in_the_retry_policy() -> None:
     policy = dict(channel_options(None))["grpc.service_config"]
     for service in ("ItemService", "UnderstandingService", "RecommendationService", "SystemService"):
         assert f"mmrec.v1.{service}" in policy
+
+
+def test_pings_come_less_often_than_servers_allow_and_as_long_as_a_stream_is_quiet() -> None:
+    options = dict(channel_options(None))
+    assert options["grpc.keepalive_time_ms"] == 30_000 > LEAST_PING_MS
+    assert options["grpc.http2.max_pings_without_data"] == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "asked", "expected"),
+    [
+        ("localhost:50051", None, False),
+        ("localhost:50051", True, True),
+        ("ipv4:10.0.0.1:50051,10.0.0.2:50051", None, True),
+        ("ipv4:10.0.0.1:50051,10.0.0.2:50051", False, False),
+        ("dns:///mmrec:50051", None, True),
+    ],
+)
+def test_calls_are_spread_over_several_addresses(target: str, asked: bool | None, expected: bool) -> None:
+    assert is_spread(target, asked) is expected
+    assert ("round_robin" in dict(channel_options(None, spread=expected))["grpc.service_config"]) is expected
+
+
+def test_a_round_robin_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="round_robin is 'yes'; pass True, False, or None"):
+        Client(round_robin="yes")  # type: ignore[arg-type]

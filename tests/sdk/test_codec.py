@@ -730,8 +730,9 @@ def test_the_table_of_calls_is_part_of_the_contract() -> None:
     [
         (RECOMMEND, b"\xa2\x06\x01x", "field 100 of mmrec.v1.RecommendRequest"),
         # items[1] of a request to embed: a title, and field 100.
-        (EMBED_ITEMS, b"\x0a\x03\x12\x01a\x0a\x07\x12\x01b\xa0\x06\x01", "field 100 of mmrec.v1.ItemInput"),
+        (EMBED_ITEMS, b"\x0a\x03\x12\x01a\x0a\x06\x12\x01b\xa0\x06\x01", "field 100 of mmrec.v1.ItemInput"),
     ],
+    ids=["at the top", "in an item"],
 )
 def test_a_field_of_newer_protos_is_refused_and_not_ignored(rpc: Rpc[Any, Any], sent: bytes, field: str) -> None:
     with pytest.raises(NotImplementedYetError, match=f"has {field}, which the server's version") as refused:
