@@ -14,116 +14,30 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-NEGATIVE_TYPES = (
-    "return",
-    "returned",
-    "return_request",
-    "return_requested",
-    "refund",
-    "refunded",
-    "chargeback",
-    "exchange_return",
-    "cancel",
-    "canceled",
-    "cancelled",
-    "cancellation",
-    "order_cancelled",
-    "order_canceled",
-    "cancel_order",
-    "remove",
-    "removed",
-    "remove_from_cart",
-    "removed_from_cart",
-    "remove_from_basket",
-    "removed_from_basket",
-    "cart_remove",
-    "remove_from_wishlist",
-    "removed_from_wishlist",
-    "remove_from_favorites",
-    "remove_from_favourites",
-    "delete",
-    "deleted",
-    "unfavorite",
-    "unfavourite",
-    "unlike",
-    "unliked",
-    "unsave",
-    "dislike",
-    "disliked",
-    "thumbs_down",
-    "thumb_down",
-    "downvote",
-    "downvoted",
-    "hide",
-    "hidden",
-    "block",
-    "blocked",
-    "not_interested",
-    "reject",
-    "rejected",
-    "skip",
-    "skipped",
-    "complaint",
-    "dismiss",
-    "dismissed",
-)
+_NEGATIVE_TYPE_LIST = """
+return returned return_request return_requested refund refunded chargeback exchange_return cancel canceled cancelled
+cancellation order_cancelled order_canceled cancel_order remove removed remove_from_cart removed_from_cart
+remove_from_basket removed_from_basket cart_remove remove_from_wishlist removed_from_wishlist remove_from_favorites
+remove_from_favourites delete deleted unfavorite unfavourite unlike unliked unsave dislike disliked thumbs_down
+thumb_down downvote downvoted hide hidden block blocked not_interested reject rejected skip skipped complaint dismiss
+dismissed
+"""
+NEGATIVE_TYPES = tuple(_NEGATIVE_TYPE_LIST.split())
 """Types of events that are negative feedback where ``dataset.toml`` names none; case and separators do not matter."""
 SHOWN_TYPES = ("impression", "impressions", "shown", "exposure", "displayed")
 """Types of live events that say that an item was shown to a customer, and nothing of what the customer did with it."""
-_NEGATIVE_WORDS = frozenset(
-    [
-        "returned",
-        "refund",
-        "refunds",
-        "refunded",
-        "cancelled",
-        "canceled",
-        "cancellation",
-        "chargeback",
-        "dislike",
-        "disliked",
-        "removed",
-        "unliked",
-        "rückgabe",
-        "retoure",
-        "retouren",
-        "storno",
-        "storniert",
-        "retour",
-        "remboursement",
-        "remboursé",
-        "annulé",
-        "annulée",
-        "devolución",
-        "devuelto",
-        "reembolso",
-        "reembolsado",
-        "cancelado",
-        "reso",
-        "rimborso",
-        "annullato",
-    ]
-)
+_NEGATIVE_WORD_LIST = """
+returned refund refunds refunded cancelled canceled cancellation chargeback dislike disliked removed unliked rückgabe
+retoure retouren storno storniert retour remboursement remboursé annulé annulée devolución devuelto reembolso
+reembolsado cancelado reso rimborso annullato
+"""
+_NEGATIVE_WORDS = frozenset(_NEGATIVE_WORD_LIST.split())
 """A type of several words is negative where one of them is one of these: ``Item Returned``, ``order_refunded``."""
 _RETURN = frozenset({"return", "returns"})
-_RETURN_CONTEXT = frozenset(
-    [
-        "item",
-        "items",
-        "order",
-        "orders",
-        "product",
-        "purchase",
-        "request",
-        "requested",
-        "initiated",
-        "created",
-        "processed",
-        "completed",
-        "received",
-        "approved",
-    ]
-)
+_RETURN_CONTEXT_LIST = """
+item items order orders product purchase request requested initiated created processed completed received approved
+"""
+_RETURN_CONTEXT = frozenset(_RETURN_CONTEXT_LIST.split())
 """Words that, beside ``return``, mean that goods are sent back; ``return visit`` does not."""
 
 _COUNT_LIKE = ("a scale of 5", "a scale of 10", "a scale of 100")

@@ -5,6 +5,7 @@ Unit of work: two columns of ids. Knows nothing of tables. Of many ids, a random
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -136,7 +137,7 @@ def _prefix_hint(sample: Any, known: Any) -> tuple[int, str] | None:
     """Number of ids that match with a common prefix added or removed, and the hint."""
     for side, missing in ((known, False), (sample, True)):
         ends = pc.min_max(side)
-        start = _shared_start(ends["min"].as_py(), ends["max"].as_py())
+        start = os.path.commonprefix([ends["min"].as_py(), ends["max"].as_py()])  # noqa: RUF071 - by character
         if not start:
             continue
         if missing:
@@ -153,12 +154,3 @@ def _prefix_hint(sample: Any, known: Any) -> tuple[int, str] | None:
                 "same way in both tables"
             )
     return None
-
-
-def _shared_start(one: str, other: str) -> str:
-    length = 0
-    for a, b in zip(one, other, strict=False):
-        if a != b:
-            break
-        length += 1
-    return one[:length]

@@ -13,6 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmrec.data.arrow_text import as_text
+
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
 _WHOLE = r"^[+-]?(\d{1,18}|[1-8]\d{18})$"  # fits into 64 bits
 
@@ -73,7 +75,7 @@ def read_numbers(column: Any) -> tuple[Numbers, npt.NDArray[np.bool_], npt.NDArr
         empty = np.isnan(floats)
         zeros = np.zeros(len(floats), dtype=np.int64)
         return Numbers(np.where(empty, 0.0, floats), zeros, zeros.astype(np.bool_)), empty, np.isinf(floats)
-    text = pc.utf8_trim_whitespace(column_text(column))
+    text = pc.utf8_trim_whitespace(as_text(column))
     empty = as_mask(pc.equal(text, ""))
     is_whole = as_mask(pc.match_substring_regex(text, _WHOLE))
     is_number = is_whole | as_mask(pc.match_substring_regex(text, _NUMBER))
@@ -85,21 +87,9 @@ def read_numbers(column: Any) -> tuple[Numbers, npt.NDArray[np.bool_], npt.NDArr
     return Numbers(floats, wholes, is_whole), empty, bad
 
 
-def column_text(column: Any) -> Any:
-    """A column of plain values as one array of large strings, '' where there is none. Shape: (R,)."""
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-        if isinstance(column, pa.ChunkedArray):
-            column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], type=column.type)
-    return pc.fill_null(column.cast(pa.large_string()), "")
-
-
 def as_mask(array: Any) -> npt.NDArray[np.bool_]:
     """A pyarrow column of booleans without nulls as numpy. Shape: (R,)."""
-    return np.asarray(
-        array.to_numpy(zero_copy_only=False) if isinstance(array, pa.Array) else array.to_numpy(),
-        dtype=np.bool_,
-    )
+    return np.asarray(array, dtype=np.bool_)
 
 
 def as_int64(array: Any) -> npt.NDArray[np.int64]:

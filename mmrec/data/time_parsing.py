@@ -19,7 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmrec.data.number_columns import Numbers, as_int64, as_mask, column_text, read_numbers
+from mmrec.data.arrow_text import as_text
+from mmrec.data.number_columns import Numbers, as_int64, as_mask, read_numbers
 
 TIME_FORMATS = (
     "no time",
@@ -85,7 +86,7 @@ def parse_timestamps(column: Any) -> ParsedTimes:
     _read_compact(numbers, ~(empty | bad), values, format_R)
     if bad.any():
         rows = np.flatnonzero(bad)
-        texts = pc.utf8_trim_whitespace(column_text(column).take(pa.array(rows)))
+        texts = pc.utf8_trim_whitespace(as_text(column).take(pa.array(rows)))
         micros_M, format_M = _from_texts(texts)
         values[rows], format_R[rows] = micros_M, format_M
         bad[rows[format_M > 0]] = False

@@ -23,6 +23,9 @@ from mmrec.data.table_files import FORMATS, TABLES
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.runtime.disk_errors import refusals_as_errors
 
+_BATCH = 50_000
+"""Rows of `TableWriter.add` that are written together."""
+
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
@@ -92,6 +95,7 @@ class TableWriter:
     def __init__(self, path: Path, columns: Mapping[str, Any]) -> None:
         self.rows = 0
         self.schema = pa.schema(list(columns.items()))
+        self._added: list[Mapping[str, Any]] = []
         self._suffix = path.suffix.removeprefix(".")
         self._text = None
         if self._suffix == "parquet":
@@ -106,6 +110,12 @@ class TableWriter:
             raise InvalidArgumentError(
                 f"{path.name!r} has no known table format; use one of {', '.join(FORMATS)}", field="format"
             )
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Add one row, null in a column that it lacks; it is written with others, at the latest by `close`."""
+        self._added.append(row)
+        if len(self._added) == _BATCH:
+            self._write_added()
 
     def write(self, batch: Any) -> None:
         """Add rows: a pyarrow table or batch, or sequences by column name."""
@@ -126,8 +136,14 @@ class TableWriter:
                 for row in batch.to_pylist()
             )
 
+    def _write_added(self) -> None:
+        if self._added:
+            self.write(pa.Table.from_pylist(self._added, self.schema))
+            self._added.clear()
+
     def close(self) -> None:
         """Finish the file."""
+        self._write_added()
         (self._arrow if self._text is None else self._text).close()
 
     def __enter__(self) -> TableWriter:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.filters.columns import FilterColumn
 from mmrec.filters.filter import CatalogueFilter
+from mmrec.language.sentences import shown_column
 from mmrec.language.words import Quantity, plain, stem, stems, vocabulary
 
 Vectors = npt.NDArray[np.float32]
@@ -232,8 +233,7 @@ class Attributes:
             none = np.zeros((0, 1), np.float32)
             return (), none, none
         words = [
-            " ".join(self._name_words(value.column)) if self.is_boolean(value.column) else value.text
-            for value in values
+            " ".join(name_words(value.column)) if self.is_boolean(value.column) else value.text for value in values
         ]
         return values, self._encode(words), self._encode([f"something {word}" for word in words])
 
@@ -255,11 +255,7 @@ class Attributes:
     def _words_of(self, value: Value) -> tuple[str, ...]:
         if not self.is_boolean(value.column):
             return stems(value.text)
-        return tuple(word for word in self._name_words(value.column) if word not in _NOISE and word != "in")
-
-    @staticmethod
-    def _name_words(column: str) -> tuple[str, ...]:
-        return name_words(column)
+        return tuple(word for word in name_words(value.column) if word not in _NOISE and word != "in")
 
 
 def _common_words(catalogue: Catalogue) -> frozenset[str]:
@@ -273,8 +269,7 @@ def _common_words(catalogue: Catalogue) -> frozenset[str]:
 
 def name_words(column: str) -> tuple[str, ...]:
     """Stems of the words of a column's name: ``price_per_night``, ``pricePerNight`` and ``Price per night`` alike."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", column).replace("_", " ")
-    return tuple(stem(word) for word in re.findall(r"[^\W_]+|%", plain(spaced)))
+    return tuple(stem(word) for word in re.findall(r"[^\W_]+|%", plain(shown_column(column))))
 
 
 def entries_of(text: str, kind: str) -> list[str]:

@@ -5,7 +5,6 @@ Unit of work: one constraint. Knows nothing about sentences.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -140,8 +139,3 @@ def joined_filter(conditions: Sequence[str]) -> str:
     """Conditions as one filter; empty for none. OR binds tighter than AND, so each is put in parentheses."""
     kept = [condition for condition in conditions if condition.strip()]
     return kept[0] if len(kept) == 1 else " AND ".join(f"({condition})" for condition in kept)
-
-
-def is_number(value: float) -> bool:
-    """Whether a value is there."""
-    return not math.isnan(value)

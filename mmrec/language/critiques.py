@@ -5,12 +5,20 @@ Unit of work: one sentence.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from mmrec.language.attributes import Attributes, Measure
-from mmrec.language.constraints import StatedConstraint, day_text, is_number, number_text
+from mmrec.language.constraints import StatedConstraint, day_text, number_text
 from mmrec.language.measures import CLAUSE_ENDS, NEGATORS, words_at
 from mmrec.language.words import Token, comparatives, stem, vocabulary
+
+_MORE_OR_LESS = dict.fromkeys(("more", "higher", "longer", "bigger", "larger", "better", "greater"), 1) | dict.fromkeys(
+    ("fewer", "less", "lower", "smaller", "shorter"), -1
+)
+"""Comparatives before the name of a column: ``more bedrooms``."""
+_JUDGED = {"low": 1, "few": 1, "good": 1, "high": -1, "much": -1, "many": -1}
+"""Adjectives behind the name of a column, and in which direction they find it wanting."""
 
 
 class CritiqueReader:
@@ -33,6 +41,8 @@ class CritiqueReader:
             taken: Tokens that are something else; those of a critique are added.
             shown: Catalogue row of the item; None: there is none, and criticism says nothing.
         """
+        if shown is None:
+            return []
         found: list[StatedConstraint] = []
         known = comparatives()
         for at, token in enumerate(tokens):
@@ -47,48 +57,28 @@ class CritiqueReader:
                 quantity, sign = known[token.text]
             noun, noun_length = self._noun_at(tokens, at + length)
             compared = token.text in known and _is_comparative(token.text)
-            if token.text in (
-                "more",
-                "fewer",
-                "less",
-                "higher",
-                "lower",
-                "longer",
-                "bigger",
-                "larger",
-                "better",
-                "greater",
-                "smaller",
-                "shorter",
-            ) and (noun or self._noun_at(tokens, at + 1)[0]):
+            if token.text in _MORE_OR_LESS and (noun or self._noun_at(tokens, at + 1)[0]):
                 noun, noun_length = self._noun_at(tokens, at + 1)
-                sign = -1 if token.text in ("fewer", "less", "lower", "smaller", "shorter") else 1
+                sign = _MORE_OR_LESS[token.text]
                 columns, length = noun, 1 + noun_length
             elif token.text in ("more", "less") and at + 1 < len(tokens) and tokens[at + 1].text in known:
                 quantity, sign = known[tokens[at + 1].text]
                 sign, length = (-sign if token.text == "less" else sign), 2
             elif sign and before == "too":
                 sign = -sign
-            elif token.text in ("low", "high", "much", "good", "few", "many") and self._criticised(tokens, at):
-                columns = self._noun_before(tokens, at)
-                sign = {"low": 1, "few": 1, "good": 1, "high": -1, "much": -1, "many": -1}[token.text]
+            elif token.text in _JUDGED and (before_it := self._noun_before(tokens, at)):
+                columns, sign = before_it, _JUDGED[token.text]
                 if before != "too" and token.text != "good" and not self._enough(tokens, at):
                     continue
                 if self._enough(tokens, at):
                     sign = 1
-            elif sign and self._enough(tokens, at):
-                pass
-            elif not (sign and (compared or pair in known)):
-                continue
-            if not sign:
+            elif not (sign and (compared or pair in known or self._enough(tokens, at))):
                 continue
             measure = self._criticised_column(quantity, columns)
             if measure is None:
                 continue
-            if shown is None:
-                continue
             value = float(measure.numbers_N[shown])
-            if not is_number(value):
+            if math.isnan(value):
                 continue
             begin = at - 1 if before in ("too", "more", "less") else at
             end = min(len(tokens), at + length)
@@ -134,9 +124,6 @@ class CritiqueReader:
             if columns:
                 return columns
         return frozenset()
-
-    def _criticised(self, tokens: Sequence[Token], at: int) -> bool:
-        return bool(self._noun_before(tokens, at))
 
     def _enough(self, tokens: Sequence[Token], at: int) -> bool:
         after = tokens[at + 1].text if at + 1 < len(tokens) else ""

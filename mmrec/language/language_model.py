@@ -9,7 +9,7 @@ Works on sequences of `mmrec.language.segments`; any decoder-only or encoder-dec
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -70,16 +70,14 @@ class LanguageModel:
     Args:
         model: A Hugging Face model with its head, on its device.
         tokenizer: Its tokenizer.
-        project: From vectors of items, shape (M, D), to word embeddings, shape (M, H); None: items come as such.
 
     Attributes:
         positions: Most positions that it reads and writes together; None: no limit is known.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, project: Callable[[Tensor], Tensor] | None = None) -> None:
+    def __init__(self, model: Any, tokenizer: Any) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self._project = project
         self._feeding: Feeding = EncoderDecoder(model) if model.config.is_encoder_decoder else DecoderOnly(model)
         self.positions: int | None = getattr(model.config, "max_position_embeddings", None)
         ends = {tokenizer.eos_token_id, model.config.eos_token_id}
@@ -151,11 +149,6 @@ class LanguageModel:
         states_BTH = self._feeding.states(read)
         rows_B1 = torch.arange(len(asked_BX), device=asked_BX.device).unsqueeze(1)
         return states_BTH[rows_B1, asked_BX].float()
-
-    @torch.inference_mode()
-    def next_word(self, sequences: Sequences) -> Tensor:
-        """Log-probability of every word after each sequence. Shape: (B, V), float32."""
-        return self._feeding.begin(self._embedded(sequences)).logits_BV.log_softmax(-1)
 
     @torch.inference_mode()
     def log_probs(self, sequences: Sequences, texts: Sequence[Words]) -> list[float]:
@@ -253,7 +246,6 @@ class LanguageModel:
         embedded = embed_sequences(
             sequences,
             self.model.get_input_embeddings(),
-            self._project or (lambda vectors_MH: vectors_MH),
             pad_left=self._feeding.pads_left if pad_left is None else pad_left,
         )
         asked = embedded.valid_BT.shape[1] + extra

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from mmrec.language.attributes import Attributes, Measure
 from mmrec.language.constraints import StatedConstraint, day_seconds, day_text, number_text
-from mmrec.language.numbers import Amount
+from mmrec.language.numbers import CONVERTED, Amount
 from mmrec.language.words import Token, comparatives, phrase_at, phrase_before, stem, vocabulary
 
 _NEAR = 6
@@ -19,25 +19,7 @@ _NEAR = 6
 _LEAST_SCORE = 1.0
 """Least agreement of a number with a column."""
 CLAUSE_ENDS = frozenset([",", ".", ";", "!", "?", "but"])
-NEGATORS = frozenset(
-    [
-        "not",
-        "no",
-        "nothing",
-        "isnt",
-        "never",
-        "dont",
-        "mustnt",
-        "shouldnt",
-        "arent",
-        "wont",
-        "doesnt",
-        "cant",
-        "none",
-        "without",
-        "anything",
-    ]
-)
+NEGATORS = frozenset(vocabulary().words("negators"))
 
 
 class _Comparison(NamedTuple):
@@ -123,7 +105,7 @@ class MeasureReader:
         before = tokens[low.begin - 1].text if low.begin else ""
         before = tokens[low.begin - 2].text if before in ("about", "the", "around") and low.begin > 1 else before
         spanned = between in (["and"], ["and", "about"]) and before == "between"
-        return (joined or spanned) and (_value_in(low, high) < high.value or high.value < 100 < low.value)
+        return (joined or spanned) and (_in_unit_of(low, high).value < high.value or high.value < 100 < low.value)
 
     def _comparison(self, tokens: Sequence[Token], amount: Amount) -> _Comparison:
         table = vocabulary()
@@ -337,7 +319,7 @@ class MeasureReader:
         """The number in the column's own unit."""
         units = vocabulary().table["units"]
         same = measure.unit in units and units[measure.unit][0] == amount.measure
-        if same and amount.measure in ("time", "way", "mass"):
+        if same and amount.measure in CONVERTED:
             return amount.value / measure.factor
         return amount.value
 
@@ -409,45 +391,19 @@ def _says_since(tokens: Sequence[Token], amount: Amount) -> bool:
 
 def _is_negated(tokens: Sequence[Token], at: int) -> bool:
     """Whether a negation stands before a place, with only a few words of a verb between."""
+    between = vocabulary().words("negators_reach_over")
     for place in range(at - 1, max(-1, at - 5), -1):
         word = tokens[place].text
         if word in NEGATORS and word != "anything":
             return True
-        if word not in (
-            "be",
-            "is",
-            "it",
-            "that",
-            "any",
-            "rated",
-            "costing",
-            "priced",
-            "go",
-            "cost",
-            "last",
-            "run",
-            "have",
-            "scoring",
-            "want",
-            "are",
-            "anything",
-            "a",
-            "with",
-            "which",
-            "should",
-            "to",
-        ):
+        if word not in between:
             return False
     return False
 
 
-def _value_in(low: Amount, high: Amount) -> float:
-    return _in_unit_of(low, high).value
-
-
 def _in_unit_of(low: Amount, high: Amount) -> Amount:
     """The lower end of a range with the unit of the upper one: ``two to three hours``."""
-    if low.unit or not high.unit or high.measure not in ("time", "way", "mass"):
+    if low.unit or not high.unit or high.measure not in CONVERTED:
         return low
     factor = (
         60.0

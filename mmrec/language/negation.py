@@ -45,12 +45,9 @@ def polarities(tokens: Sequence[Token], spans: Sequence[tuple[int, int]]) -> lis
         if negated and after in vocabulary().words("unneeded"):
             found.append(Polarity.DROPPED)
         elif before in ("too", "less", "overly") or phrase_at(tokens, end, ("free",)):
-            wanted = negated and before == "too"  # "not too scary" does not want it either
-            found.append(Polarity.NEGATED if not wanted or before == "too" else Polarity.WANTED)
+            found.append(Polarity.NEGATED)  # "not too scary" does not want it either
         elif after == "enough":
             found.append(Polarity.WANTED)
-        elif negated and before == "more" and tokens[begin - 2].text != "no":
-            found.append(Polarity.NEGATED)
         else:
             found.append(Polarity.NEGATED if negated else Polarity.WANTED)
     return found
@@ -77,7 +74,7 @@ def _scopes(tokens: Sequence[Token], spans: Sequence[tuple[int, int]]) -> list[b
             scope, seen = True, False
             at += length
             continue
-        if at not in inside and (word in table.negations or (word.endswith("nt") and word in _CONTRACTED)):
+        if at not in inside and (word in table.negations or word in table.words("contracted")):
             # "not only" negates nothing; "no more than" belongs to a number.
             scope, seen = (tokens[at + 1].text if at + 1 < len(tokens) else "") != "only", False
         elif at not in inside and word in _ENDS:
@@ -97,25 +94,6 @@ def _scopes(tokens: Sequence[Token], spans: Sequence[tuple[int, int]]) -> list[b
             continue
         at += 1
     return found
-
-
-_CONTRACTED = frozenset(
-    [
-        "dont",
-        "isnt",
-        "arent",
-        "wont",
-        "cant",
-        "doesnt",
-        "didnt",
-        "shouldnt",
-        "mustnt",
-        "wouldnt",
-        "couldnt",
-        "wasnt",
-        "aint",
-    ]
-)
 
 
 def _mention_follows(tokens: Sequence[Token], at: int, begins: dict[int, int]) -> int | None:

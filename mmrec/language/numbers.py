@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 from mmrec.language.words import Token, stem, vocabulary
 
+CONVERTED = {"time": "minute", "way": "km", "mass": "kg"}
+"""The unit in which amounts of a measure are given, whatever the sentence has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Amount:
@@ -89,14 +92,10 @@ def _amount(tokens: Sequence[Token], place: int, taken: set[int]) -> Amount | No
     if unit and unit == "h" and after < len(tokens) and re.fullmatch(r"\d\d", tokens[after].text):
         return Amount(value * 60 + float(tokens[after].text), "minute", "time", begin, after + 1)
     measure = str(units[unit][0]) if unit else ""
-    if unit and measure in ("time", "way", "mass"):
+    if measure in CONVERTED:
         factor = float(str(units[unit][1]))
-        return Amount(value * factor, _smallest(measure), measure, begin, after)
+        return Amount(value * factor, CONVERTED[measure], measure, begin, after)
     return Amount(value, unit, measure, begin, after)
-
-
-def _smallest(measure: str) -> str:
-    return {"time": "minute", "way": "km", "mass": "kg"}[measure]
 
 
 def _unit(tokens: Sequence[Token], place: int) -> tuple[str, int]:

@@ -8,6 +8,7 @@ wish that no filter can express. Unit of work: one sentence. Knows nothing about
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from mmrec.language.critiques import CritiqueReader
 from mmrec.language.measures import MeasureReader
 from mmrec.language.negation import Polarity, polarities
 from mmrec.language.numbers import amounts_of
-from mmrec.language.words import Token, comparative_forms, comparatives, phrase_at, stem, tokens_of, vocabulary
+from mmrec.language.words import Token, comparative_forms, comparatives, stem, tokens_of, vocabulary
 
 _LONGEST = 7
 """Most tokens of a value that is named."""
@@ -55,14 +56,12 @@ class ParsedWish:
         unsure: Conditions that it may state, below the confidence to act on.
         reference: Which of the shown items it refers to, counted from 0; None for none.
         rest: Its words that are neither of these, without ordinary words.
-        indifferent: Whether it says that the customer does not mind.
     """
 
     constraints: tuple[StatedConstraint, ...] = ()
     unsure: tuple[StatedConstraint, ...] = ()
     reference: int | None = None
     rest: str = ""
-    indifferent: bool = False
 
     @property
     def means_something(self) -> bool:
@@ -125,7 +124,6 @@ class WishParser:
             unsure=tuple(_without_repeats(self._grouped(text, tokens, unsure, unsure_signs))),
             reference=reference,
             rest=" ".join(token.text for at, token in enumerate(tokens) if self._is_content(token, at, taken)),
-            indifferent=_is_indifferent(tokens),
         )
 
     # --- references --------------------------------------------------------------------------------------------------
@@ -175,7 +173,7 @@ class WishParser:
         if not span[0].text[0].isalnum() and length > 1:
             return None
         raw = text[span[0].start : span[-1].end]
-        if raw in short and (len(raw) > 1 or self._alone(tokens, at, raw)):
+        if raw in short and (len(raw) > 1 or (raw.isupper() and raw not in ("I", "A"))):
             return _Mention(at, at + length, self._one_of(short[raw], tokens, asked), 1.0)
         if not span[-1].text[0].isalnum() and span[-1].text != "+":
             return None
@@ -210,10 +208,6 @@ class WishParser:
     def _ordinary_value(self, token: Token) -> bool:
         """Whether a word is too common to be a value where it is not written as one."""
         return token.text in vocabulary().ordinary and token.original.islower() and token.text not in _VALUES_TOO
-
-    def _alone(self, tokens: Sequence[Token], at: int, raw: str) -> bool:
-        """Whether a letter is a value: in capitals, and neither ``I`` nor ``A``."""
-        return raw.isupper() and raw not in ("I", "A")
 
     def _one_of(self, values: Sequence[Value], tokens: Sequence[Token], asked: str, raw: str = "") -> Value:
         """Of values of several columns the one that was asked about, whose column is named, or that is written so.
@@ -261,11 +255,7 @@ class WishParser:
     def _score(self, phrase: str, likeness: Likeness) -> float:
         value = likeness.value.text.casefold()
         score = likeness.score + self.config.margin_weight * likeness.margin
-        common = 0
-        for a, b in zip(phrase, value, strict=False):
-            if a != b:
-                break
-            common += 1
+        common = len(os.path.commonprefix([phrase, value]))  # noqa: RUF071 - by character
         if common >= 4 and common >= 0.7 * min(len(phrase), len(value)):
             score += self.config.stem_bonus
         return score
@@ -422,35 +412,3 @@ def _base(word: str) -> str:
             if word in comparative_forms(base) and ending == "ier":
                 return base
     return word
-
-
-_INDIFFERENT = (
-    "dont mind",
-    "dont care",
-    "no preference",
-    "no preferences",
-    "up to you",
-    "doesnt matter",
-    "does not matter",
-    "do not mind",
-    "either way",
-    "whatever",
-    "not fussy",
-    "not bothered",
-    "any is fine",
-    "anything is fine",
-    "not important",
-    "you choose",
-    "you decide",
-    "your choice",
-    "no matter",
-    "makes no difference",
-    "not picky",
-    "surprise me",
-    "all the same to me",
-    "not really",
-)
-
-
-def _is_indifferent(tokens: Sequence[Token]) -> bool:
-    return any(phrase_at(tokens, at, _INDIFFERENT) for at in range(len(tokens)))

@@ -13,7 +13,7 @@ from collections.abc import Collection
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.language.attributes import Attribute, Attributes, Measure, entries_of, name_words
+from mmrec.language.attributes import Attribute, Attributes, Measure, entries_of
 from mmrec.language.words import vocabulary
 
 _BINS = 4
@@ -58,7 +58,7 @@ class QuestionChooser:
 
     def question(self, name: str, candidates_C: npt.NDArray[np.int64]) -> str:
         """The question about a column, in words."""
-        attribute, words = self._attributes.attributes.get(name), " ".join(spoken_words(name))
+        attribute, words = self._attributes.attributes.get(name), said(name)
         if attribute is None:
             quantities = [quantity.name for quantity in self._attributes.measures[name].quantities]
             asked: dict[str, str] = vocabulary().table["questions"]
@@ -93,9 +93,9 @@ class QuestionChooser:
         return counts
 
 
-def spoken_words(name: str) -> tuple[str, ...]:
+def said(column: str) -> str:
     """A column's name as it is said: ``content_rating`` is content rating."""
-    return tuple(name.replace("_", " ").replace("-", " ").split()) or name_words(name)
+    return " ".join(column.replace("_", " ").replace("-", " ").split())
 
 
 def _of_measure(measure: Measure, candidates_C: npt.NDArray[np.int64]) -> float:

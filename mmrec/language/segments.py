@@ -1,14 +1,14 @@
 """What a language model reads: sequences of segments, each of which is words or items.
 
-Words are token ids of the model's own tokenizer; items are vectors, projected into the space of the model's word
+Words are token ids of the model's own tokenizer; items are vectors in the space of the model's word
 embeddings.
 """
 
-# Axes: B sequences, T positions, H width of the word embeddings, M items of a segment, D dimensions of an item's vector
+# Axes: B sequences, T positions, H width of the word embeddings, M items of a segment
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,9 +25,9 @@ class Words:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Items:
-    """Vectors of items, one position each. Shape: (M, D), float."""
+    """Vectors of items, one position each. Shape: (M, H), float."""
 
-    vectors_MD: Tensor
+    vectors_MH: Tensor
 
 
 Segment = Words | Items
@@ -45,30 +45,9 @@ class Embedded(NamedTuple):
     valid_BT: Tensor
 
 
-class ItemProjection(nn.Module):
-    """Projects vectors of items into the space of word embeddings, as long as words are on average.
-
-    Args:
-        dimension: Of an item's vector.
-        words_VH: Word embeddings of the model. Shape: (V, H).
-    """
-
-    def __init__(self, dimension: int, words_VH: Tensor) -> None:
-        super().__init__()
-        width = words_VH.shape[1]
-        self.project = nn.Linear(dimension, width)
-        self.norm = nn.LayerNorm(width)
-        nn.init.constant_(self.norm.weight, float(words_VH.detach().float().square().mean().sqrt()))
-
-    def forward(self, vectors_MD: Tensor) -> Tensor:
-        """Shape: (M, H)."""
-        return self.norm(self.project(vectors_MD))  # type: ignore[no-any-return]
-
-
 def embed_sequences(
     sequences: Sequence[Sequence[Segment]],
     words: nn.Module,
-    items: Callable[[Tensor], Tensor],
     *,
     pad_left: bool = False,
 ) -> Embedded:
@@ -77,10 +56,9 @@ def embed_sequences(
     Args:
         sequences: One position or more each.
         words: From token ids to embeddings, as the model itself does it.
-        items: From vectors of items to embeddings.
         pad_left: Pad on the left, so that all sequences end at the same position.
     """
-    rows = [torch.cat([_embedded(segment, words, items) for segment in sequence]) for sequence in sequences]
+    rows = [torch.cat([_embedded(segment, words) for segment in sequence]) for sequence in sequences]
     places = max(len(row) for row in rows)
     inputs_BTH = rows[0].new_zeros(len(rows), places, rows[0].shape[1])
     valid_BT = torch.zeros(len(rows), places, dtype=torch.bool, device=inputs_BTH.device)
@@ -91,9 +69,9 @@ def embed_sequences(
     return Embedded(inputs_BTH, valid_BT)
 
 
-def _embedded(segment: Segment, words: nn.Module, items: Callable[[Tensor], Tensor]) -> Tensor:
+def _embedded(segment: Segment, words: nn.Module) -> Tensor:
     weight = next(words.parameters())
     if isinstance(segment, Words):
         embedded: Tensor = words(torch.tensor(segment.ids, dtype=torch.long, device=weight.device))
         return embedded
-    return items(segment.vectors_MD.to(weight.device, weight.dtype))
+    return segment.vectors_MH.to(weight.device, weight.dtype)

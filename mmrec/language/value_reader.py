@@ -27,7 +27,8 @@ from scipy.special import log_softmax, softmax
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.language.attributes import Attributes, Encode, entries_of
-from mmrec.language.wishes import OTHER_WORDINGS, WORDINGS, shown_name
+from mmrec.language.sentences import shown_column
+from mmrec.language.wishes import OTHER_WORDINGS, WORDINGS
 from mmrec.language.words import stem, stems, tokens_of, vocabulary
 from mmrec.runtime.limits import check_numbers
 
@@ -114,7 +115,7 @@ class ValueReader:
         self.models = tuple(models)
         self.about = about
         self._code = [{value: code for code, value in enumerate(model.values)} for model in self.models]
-        self.column_words = frozenset(word for model in self.models for word in stems(shown_name(model.column)))
+        self.column_words = frozenset(word for model in self.models for word in stems(shown_column(model.column)))
         """Stems of the words of the columns' names."""
         self.value_names = frozenset(filter(None, (stems(value) for model in self.models for value in model.values)))
         """Stems of every value."""
@@ -479,7 +480,7 @@ def _fit_about(named: Sequence[Vectors], words_WD: Vectors, tells_WC: npt.NDArra
 
 def _named(values: Sequence[str], column: str, wordings: Sequence[str], encode: Encode) -> Vectors:
     """Vectors of wishes that name each value. Shape: (V, wordings, D), float32."""
-    texts = [wording.format(value=value, column=shown_name(column)) for value in values for wording in wordings]
+    texts = [wording.format(value=value, column=shown_column(column)) for value in values for wording in wordings]
     return encode(texts).reshape(len(values), len(wordings), -1)
 
 

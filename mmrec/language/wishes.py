@@ -19,6 +19,7 @@ import numpy.typing as npt
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.generator.sentence_bank import SentenceBank
 from mmrec.language.attributes import Attributes, entries_of
+from mmrec.language.sentences import shown_column
 
 WORDINGS = (
     "{value}",
@@ -111,7 +112,7 @@ def make_wishes(
         if len(texts) + ways > budget:
             break
         chosen = rng.choice(len(wordings), ways, replace=False)
-        name = shown_name(column)
+        name = shown_column(column)
         said = [wordings[place].format(value=value, column=name) for place in chosen]
         numbers = [texts.setdefault(text, len(texts)) for text in said]
         for row in rows:
@@ -164,11 +165,6 @@ def _wishes(texts: Mapping[str, int], entries: Sequence[Sequence[tuple[int, floa
         np.array([sentence for sentence, _ in flat], dtype=np.int64),
         np.array([weight for _, weight in flat], dtype=np.float32),
     )
-
-
-def shown_name(column: str) -> str:
-    """The name of a column as it is said in a sentence."""
-    return column.replace("_", " ").strip().lower()
 
 
 def _rows_by_value(catalogue: Catalogue) -> dict[tuple[str, str], list[int]]:

@@ -13,7 +13,7 @@ from mmrec.contract.items import ItemRecord
 from mmrec.filters.grammar import parse_filter
 from mmrec.language.checker import SuggestedItem
 from mmrec.language.constraints import columns_in, statement_of
-from mmrec.language.questions import spoken_words
+from mmrec.language.questions import said
 
 _LONGEST_VALUE = 80
 _MOST_FACTS = 4
@@ -121,11 +121,6 @@ def described(constraint: Constraint) -> str:
 def named(item: ItemRecord) -> str:
     """An item by its title, or by its id where it has none."""
     return " ".join((item.title or item.item_id).split())
-
-
-def said(column: str) -> str:
-    """A column's name as it is said."""
-    return " ".join(spoken_words(column))
 
 
 def _short(value: str) -> str:

@@ -8,7 +8,7 @@ import transformers
 
 from mmrec.errors import InvalidArgumentError
 from mmrec.language.language_model import LanguageModel, WritingLimits
-from mmrec.language.segments import ItemProjection, Items, Segment
+from mmrec.language.segments import Items, Segment
 from tests.language.tiny_models import ALL, DECODER_ONLY, END, START, save_tiny, tiny_model, tiny_tokenizer
 
 TEXTS = ("a red", "shoes for the rain", "b")
@@ -64,6 +64,10 @@ def test_a_streamed_text_is_the_written_one_in_pieces(kind: str) -> None:
     assert max(counts) > 1
 
 
+def _log_prob(model: LanguageModel, text: str, after: str) -> float:
+    return model.log_probs([[model.words(text)]], [model.words(after)])[0]
+
+
 @pytest.mark.parametrize("kind", ALL)
 def test_the_probability_of_a_text_is_the_product_of_those_of_its_words(kind: str) -> None:
     model = loaded(kind)
@@ -78,9 +82,8 @@ def test_the_probability_of_a_text_is_the_product_of_those_of_its_words(kind: st
             ).logits.log_softmax(-1)
         first = float(logits[0, 0, texts[0].ids[0]] + logits[0, 1, texts[0].ids[1]])
     else:
-        one, two = (model.next_word([[model.words(text)]])[0] for text in ("a red", "a redx"))
-        first = float(one[texts[0].ids[0]] + two[texts[0].ids[1]])
-    second = float(model.next_word([[model.words("shoes for")]])[0, texts[1].ids[0]])
+        first = _log_prob(model, "a red", "x") + _log_prob(model, "a redx", "y")
+    second = _log_prob(model, "shoes for", "c")
     assert found == pytest.approx([first, second], abs=1e-3)
 
 
@@ -95,19 +98,12 @@ def test_states_at_places_of_sequences_of_unequal_length(kind: str) -> None:
         assert torch.allclose(states[1, 0], model.states([[model.words("sh")]], [[-1]])[0, 0], atol=1e-5)
 
 
-def test_items_that_are_projected_to_the_embedding_of_a_word_are_read_as_that_word() -> None:
+def test_items_that_are_the_embedding_of_a_word_are_read_as_that_word() -> None:
     model = loaded("llama")
     word = model.words("b")
     vectors = model.model.get_input_embeddings().weight[list(word.ids)].detach()
     mixed: list[Segment] = [model.words("a "), Items(vectors), model.words("c")]
-    assert torch.equal(model.next_word([mixed]), model.next_word([[model.words("a bc")]]))
-
-
-def test_projected_items_are_as_long_as_words() -> None:
-    words = torch.full((7, 16), 0.02)
-    projected = ItemProjection(5, words)(torch.randn(3, 5))
-    assert projected.shape == (3, 16)
-    assert float(projected.detach().square().mean().sqrt()) == pytest.approx(0.02, rel=1e-2)
+    assert torch.equal(model.states([mixed], [[-1]]), model.states([[model.words("a bc")]], [[-1]]))
 
 
 def test_writing_ends_at_the_limits() -> None:

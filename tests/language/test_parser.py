@@ -116,7 +116,7 @@ def test_a_reference_to_more_items_than_were_shown() -> None:
 
 
 def test_indifference() -> None:
-    assert _parser("films").parse("I don't mind") == ParsedWish(indifferent=True)
+    assert _parser("films").parse("I don't mind") == ParsedWish()
 
 
 def test_values_with_signs_of_the_filter_language_stay_values() -> None:

@@ -45,7 +45,6 @@ _EVENTS: Mapping[str, Any] = {
     "timestamp": pa.int64(),
     "rating": pa.float32(),
 }
-_BATCH = 100_000
 _DATE_2018 = re.compile(r"(\d{1,2}) (\d{1,2}), (\d{4})", re.ASCII)
 """Date format of the release of 2018: ``05 3, 2011``."""
 
@@ -155,7 +154,6 @@ def _write_items(
 ) -> tuple[set[str], tuple[PictureHost, ...]]:
     ids: set[str] = set()
     hosts: Counter[str] = Counter()
-    rows: list[tuple[str, ...]] = []
     with TableWriter(table, dict.fromkeys(_ITEMS, pa.string())) as writer:
         for line in read_json_lines(path, "metadata", progress):
             place = f"{path.name}:{line.number}"
@@ -180,11 +178,7 @@ def _write_items(
             found["image"] = next(filter(None, (_picture(line.record.get(key)) for key in release.pictures)), "")
             if found["image"]:
                 hosts[host_of(found["image"])] += 1
-            rows.append(tuple(found[name] for name in _ITEMS))
-            if len(rows) == _BATCH:
-                _write_rows(writer, _ITEMS, rows)
-        if rows:
-            _write_rows(writer, _ITEMS, rows)
+            writer.add(found)
     progress.finish(f"{len(ids):,} items")
     return ids, tuple(PictureHost(host, count) for host, count in hosts.most_common())
 
@@ -192,7 +186,6 @@ def _write_items(
 def _write_events(path: Path, table: Path, ids: set[str], tally: LeftOutTally, progress: Progress) -> tuple[int, int]:
     """Numbers of events and of users."""
     users: set[str] = set()
-    rows: list[tuple[str, str, int, float | None]] = []
     with TableWriter(table, _EVENTS) as writer:
         for line in read_json_lines(path, "reviews", progress):
             place = f"{path.name}:{line.number}"
@@ -218,18 +211,10 @@ def _write_events(path: Path, table: Path, ids: set[str], tally: LeftOutTally, p
             used = (names["user_id"], (item_key,), names["timestamp"], names["rating"])
             _count_unused_fields(line.record, used, tally, place)
             users.add(user_id)
-            rows.append((user_id, item_id, timestamp, _rating(line.record, names["rating"][0], tally, place)))
-            if len(rows) == _BATCH:
-                _write_rows(writer, _EVENTS, rows)
-        if rows:
-            _write_rows(writer, _EVENTS, rows)
+            rating = _rating(line.record, names["rating"][0], tally, place)
+            writer.add({"user_id": user_id, "item_id": item_id, "timestamp": timestamp, "rating": rating})
     progress.finish(f"{writer.rows:,} events")
     return writer.rows, len(users)
-
-
-def _write_rows(writer: TableWriter, names: Iterable[str], rows: list[Any]) -> None:
-    writer.write(dict(zip(names, zip(*rows, strict=True), strict=True)))
-    rows.clear()
 
 
 def _first(record: Mapping[str, Any], keys: Iterable[str], separator: str = "") -> str:

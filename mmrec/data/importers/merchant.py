@@ -93,13 +93,9 @@ def import_merchant(
         if not count:
             why = "; ".join(map(str, tally.found[:3])) or "it has no entries; RSS calls them item, Atom entry"
             raise InvalidDatasetError(f"{str(source)!r} leaves no item: {why}")
-        users = written = 0
-        notes = picture_notes(out, hosts)
-        if events is not None:
-            done = write_shop_events(events, folder / f"events.{table_format}", names, tally, progress)
-            users, written = done.users, done.events
-            notes += done.notes
-    return ImportSummary(out, count, users, written, picture_hosts=hosts, **tally.summary(*notes))
+        done = write_shop_events(events, folder / f"events.{table_format}", names, tally, progress)
+    notes = [*picture_notes(out, hosts), *done.notes]
+    return ImportSummary(out, count, done.users, done.events, picture_hosts=hosts, **tally.summary(*notes))
 
 
 def _is_xml(source: Path) -> bool:

@@ -27,7 +27,12 @@ from mmrec.data.writing import ImportSummary, TableWriter, dataset_folder, write
 from mmrec.errors import InvalidDatasetError, NotFoundError
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 
-_EVENTS = ("user_id", "item_id", "rating", "timestamp")
+_EVENTS: dict[str, Any] = {
+    "user_id": pa.string(),
+    "item_id": pa.string(),
+    "rating": pa.float32(),
+    "timestamp": pa.int64(),
+}
 _UNUSED_COLUMNS = ("release date", "video release date", "IMDb URL")
 """Columns of u.item that are not imported, except that the release date gives a year where the title has none."""
 _YEAR = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*$")
@@ -108,7 +113,7 @@ def _import(files: _Source, folder: Path, table_format: str, progress: Progress)
     progress.start("ratings", unit="ratings")
     users = pa.array([], pa.string())
     films = pa.array(items["item_id"], pa.string())
-    with TableWriter(folder / f"events.{table_format}", _event_types()) as writer:
+    with TableWriter(folder / f"events.{table_format}", _EVENTS) as writer:
         for batch in _ratings(files, release):
             rated = _usable(batch, films, release.events, tally)
             try:
@@ -144,10 +149,6 @@ def _usable(batch: Any, films: Any, name: str, tally: LeftOutTally) -> Any:
     return batch.filter(pc.and_(named, listed))
 
 
-def _event_types() -> dict[str, Any]:
-    return {"user_id": pa.string(), "item_id": pa.string(), "rating": pa.float32(), "timestamp": pa.int64()}
-
-
 def _as_table(columns: dict[str, list[str]]) -> Any:
     return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
 
@@ -165,13 +166,13 @@ class _Release(NamedTuple):
 
 def _release(files: _Source) -> _Release:
     if {"u.data", "u.item"} <= files.names:
-        return _Release("u.item", "u.data", "u.user", _EVENTS, "\t", 0)
+        return _Release("u.item", "u.data", "u.user", tuple(_EVENTS), "\t", 0)
     if {"ratings.dat", "movies.dat"} <= files.names:
         # The separator is '::'; with ':' every second field is empty.
         columns = ("user_id", "_1", "item_id", "_2", "rating", "_3", "timestamp")
         return _Release("movies.dat", "ratings.dat", "users.dat", columns, ":", 0)
     if {"ratings.csv", "movies.csv"} <= files.names:
-        return _Release("movies.csv", "ratings.csv", "", _EVENTS, ",", 1)
+        return _Release("movies.csv", "ratings.csv", "", tuple(_EVENTS), ",", 1)
     raise InvalidDatasetError(
         f"{str(files.path)!r} is no MovieLens release; it must hold u.data and u.item (100K), ratings.dat "
         "and movies.dat (1M, 10M), or ratings.csv and movies.csv (latest, 20M, 25M, 32M)"
@@ -184,7 +185,7 @@ def _ratings(files: _Source, release: _Release) -> Iterator[Any]:
             release.events,
             file,
             release.columns,
-            _EVENTS,
+            tuple(_EVENTS),
             delimiter=release.delimiter,
             skip_rows=release.header,
             quoted=release.delimiter == ",",

@@ -22,8 +22,6 @@ from mmrec.data.writing import TableWriter
 from mmrec.errors import InvalidDatasetError
 from mmrec.runtime.progress import Progress
 
-_BATCH = 10_000
-
 
 def write_sequences(
     name: str,
@@ -119,17 +117,10 @@ def count_columns(batch: Any, names: Iterable[str], file: str, tally: LeftOutTal
 def _write(sequences: dict[str, list[str]], table: Path) -> tuple[Any, int]:
     """Write the events table; returns the ids of the items and the number of events."""
     kinds = {"user_id": pa.string(), "item_id": pa.string(), "position": pa.int64()}
-    rows: dict[str, list[Any]] = {name: [] for name in kinds}
     used: dict[str, None] = {}
     with TableWriter(table, kinds) as writer:
         for user_id, items in sequences.items():
-            rows["user_id"] += [user_id] * len(items)
-            rows["item_id"] += items
-            rows["position"] += range(len(items))
+            for position, item_id in enumerate(items):
+                writer.add({"user_id": user_id, "item_id": item_id, "position": position})
             used.update(dict.fromkeys(items))
-            if len(rows["user_id"]) >= _BATCH:
-                writer.write(rows)
-                rows = {name: [] for name in kinds}
-        if rows["user_id"]:
-            writer.write(rows)
     return pa.array(used, pa.string()), writer.rows

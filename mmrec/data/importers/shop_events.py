@@ -28,7 +28,6 @@ from mmrec.data.writing import TableWriter
 from mmrec.errors import InvalidDatasetError
 from mmrec.runtime.progress import Progress
 
-_BATCH = 50_000
 _COLUMNS = ("user_id", "item_id", "timestamp", "event_type", "rating")
 _ORDERS = (
     "name",
@@ -83,12 +82,12 @@ class _Event(NamedTuple):
 
 
 def write_shop_events(
-    source: Path, table: Path, names: ItemNames, tally: LeftOutTally, progress: Progress
+    source: Path | None, table: Path, names: ItemNames, tally: LeftOutTally, progress: Progress
 ) -> ShopEvents:
     """Write the events of a file.
 
     Args:
-        source: CSV or tab-separated text, gzipped or not.
+        source: CSV or tab-separated text, gzipped or not; None: the dataset has no events.
         table: The events table to write.
         names: Names of the items.
         tally: Counts rows, values and columns that are left out.
@@ -98,9 +97,12 @@ def write_shop_events(
         NotFoundError: there is no such file.
         InvalidDatasetError: it is of neither kind, damaged, or none of its rows can be used.
     """
+    if source is None:
+        return ShopEvents(0, 0, ())
     before = tally.found
     rows = _Rows(source, tally)
-    writer = _EventWriter(table, rows.kinds)
+    writer = TableWriter(table, rows.kinds)
+    users = set[str]()
     pseudonyms = _Pseudonyms()
     order, ordered_items = ("", ""), set[str]()
     progress.start("events", unit="rows")
@@ -123,8 +125,10 @@ def write_shop_events(
                     tally.row("further lines of an order for the same item", place)
                     continue
                 ordered_items.add(item_id)
+                user = pseudonyms.user(event.user, rows.are_orders)
+                users.add(user)
                 rating = _rating(event.rating, place, tally)
-                writer.add(pseudonyms.user(event.user, rows.are_orders), item_id, timestamp, event.event_type, rating)
+                writer.add(dict(zip(_COLUMNS, (user, item_id, timestamp, event.event_type, rating), strict=True)))
     progress.finish(f"{writer.rows:,} events")
     if not writer.rows:
         why = tally.reasons(before) or "it has no rows"
@@ -135,7 +139,7 @@ def write_shop_events(
             f"users called by an e-mail address or telephone number ({pseudonyms.count:,}) got pseudonyms, hashes with "
             "a key made for this import and not kept; another import gives other pseudonyms",
         )
-    return ShopEvents(len(writer.users), writer.rows, notes)
+    return ShopEvents(len(users), writer.rows, notes)
 
 
 class _Rows:
@@ -240,29 +244,3 @@ class _Pseudonyms:
     @property
     def count(self) -> int:
         return len(self._seen)
-
-
-class _EventWriter(TableWriter):
-    """Writes events one by one, in batches."""
-
-    def __init__(self, path: Path, columns: dict[str, Any]) -> None:
-        super().__init__(path, columns)
-        self.users: set[str] = set()
-        self._names = tuple(columns)
-        self._buffer: list[dict[str, object]] = []
-
-    def add(self, user: str, item_id: str, timestamp: str, event_type: str, rating: float | None) -> None:
-        self.users.add(user)
-        values = (user, item_id, timestamp, event_type, rating)
-        self._buffer.append(dict(zip(_COLUMNS, values, strict=True)))
-        if len(self._buffer) == _BATCH:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._buffer:
-            self.write({name: [event[name] for event in self._buffer] for name in self._names})
-            self._buffer.clear()
-
-    def close(self) -> None:
-        self._flush()
-        super().close()

@@ -21,7 +21,6 @@ from mmrec.contract.rules import MAX_ID_CHARS, MAX_TEXT_CHARS
 from mmrec.data.importers.left_out import LeftOutTally
 from mmrec.data.writing import PictureHost, TableWriter
 
-_BATCH = 10_000
 _NO_HOST = "no host"
 _FIXED_COLUMNS = ("item_id", "title", "description", "image")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -101,14 +100,8 @@ class ShopItems:
         names = [name for name, used in self._columns.items() if used]
         columns: dict[str, Any] = dict.fromkeys(names, pa.string())
         with self._path.open(encoding="utf-8") as lines, TableWriter(table, columns) as writer:
-            rows: list[dict[str, str]] = []
             for line in lines:
-                rows.append(json.loads(line))
-                if len(rows) == _BATCH:
-                    writer.write(_by_column(names, rows))
-                    rows.clear()
-            if rows:
-                writer.write(_by_column(names, rows))
+                writer.add(dict.fromkeys(names, "") | json.loads(line))
         return writer.rows
 
     @property
@@ -134,10 +127,6 @@ def picture_notes(out: Path, hosts: Iterable[PictureHost]) -> list[str]:
         f"{sum(host.pictures for host in found):,} items name their picture by URL, on {named}{more}; if you trust "
         f"these hosts, fetch them with:\n  mmrec fetch {out}{flags}"
     ]
-
-
-def _by_column(names: Sequence[str], rows: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
-    return {name: [row.get(name, "") for row in rows] for name in names}
 
 
 def host_of(url: str) -> str:

@@ -88,16 +88,12 @@ def import_shopify(
             raise InvalidDatasetError(
                 f"{str(source)!r} leaves no item: {'; '.join(map(str, tally.found[:3])) or 'it has no products'}"
             )
-        users = written = 0
-        notes = picture_notes(out, hosts)
-        if events is not None:
-            done = write_shop_events(events, folder / f"events.{table_format}", names, tally, progress)
-            users, written = done.users, done.events
-            notes += done.notes
+        done = write_shop_events(events, folder / f"events.{table_format}", names, tally, progress)
+    notes = [*picture_notes(out, hosts), *done.notes]
     unknown = sum(not variant.in_stock for product in products for variant in product.variants)
     if unknown:
         notes.append(f"{unknown:,} variants have no quantity in the file, so whether they are in stock is not known")
-    return ImportSummary(out, count, users, written, picture_hosts=hosts, **tally.summary(*notes))
+    return ImportSummary(out, count, done.users, done.events, picture_hosts=hosts, **tally.summary(*notes))
 
 
 def _is_offered(product: Product, tally: LeftOutTally) -> bool:
