@@ -187,7 +187,7 @@ def _tasks() -> list[Task]:
 
 def _fused(ranker: RankingModel, histories: Sequence[npt.NDArray[np.int32]]) -> Vectors:
     blend = ranker.parts.blend
-    return ranker.blend(blend, ranker.features(histories, channels=blend.channels).by_channel).scores_BN
+    return ranker.blend(blend, ranker.features(histories, channels=blend.channels).by_channel)
 
 
 def _nearest(bundle: str, device: str, chunks: Sequence[Sequence[npt.NDArray[np.int32]]]) -> Iterator[Vectors]:

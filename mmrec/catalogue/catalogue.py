@@ -8,7 +8,7 @@ items makes a new catalogue, which shares unchanged data with the old one. Knows
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -58,13 +58,7 @@ class Catalogue:
     kinds: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        columns = {
-            "title": self.titles,
-            "description": self.descriptions,
-            "image": self.images,
-            **self.attributes,
-        }
-        for name, values in columns.items():
+        for name, values in self._columns().items():
             if len(values) != len(self.item_ids):
                 raise InvalidDatasetError(
                     f"column {name!r} has {len(values)} values for {len(self.item_ids)} items; give one each"
@@ -74,6 +68,10 @@ class Catalogue:
 
     def __len__(self) -> int:
         return len(self.item_ids)
+
+    def _columns(self) -> dict[str, Sequence[str]]:
+        own = {"item_id": self.item_ids, "title": self.titles, "description": self.descriptions, "image": self.images}
+        return own | dict(self.attributes)
 
     @cached_property
     def _rows(self) -> RowTable:
@@ -89,9 +87,22 @@ class Catalogue:
         row = self._rows.row(item_id)
         return None if row is None or (self.alive_N is not None and not self.alive_N[row]) else row
 
+    def rows_of(self, item_ids: Iterable[str]) -> list[int]:
+        """Rows of those items that the catalogue has, in the order of the ids."""
+        return [row for row in map(self.row_of, item_ids) if row is not None]
+
+    def missing(self, item_ids: Iterable[str]) -> tuple[str, ...]:
+        """Ids that the catalogue does not have, in their order, none twice."""
+        return tuple(item_id for item_id in dict.fromkeys(item_ids) if self.row_of(item_id) is None)
+
     def last_row_of(self, item_id: str) -> int | None:
         """Row of an item, also of a deleted one; None for an unknown id."""
         return self._rows.row(item_id)
+
+    def title_of(self, item_id: str) -> str:
+        """Title of an item, also of a deleted one; empty for an unknown id."""
+        row = self.last_row_of(item_id)
+        return "" if row is None else self.titles[row]
 
     def changed(
         self, records: Sequence[ItemRecord], rows_M: npt.NDArray[np.int64], deleted_R: npt.NDArray[np.int64]
@@ -207,14 +218,19 @@ class Catalogue:
             InvalidDatasetError: the configured kind of a column is unknown.
         """
         columns = {name: tuple(value or "" for value in table.column(name).to_pylist()) for name in table.column_names}
-        empty = ("",) * table.num_rows
+        return cls.from_columns(columns, _kinds_of(table.schema))
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Sequence[str]], kinds: Mapping[str, str]) -> Catalogue:
+        """From columns of text by name, `item_id` among them, and the configured kinds of attributes."""
+        empty = ("",) * len(columns["item_id"])
         return cls(
             item_ids=columns["item_id"],
             titles=columns.get("title", empty),
             descriptions=columns.get("description", empty),
             images=columns.get("image", empty),
             attributes={name: values for name, values in columns.items() if name not in OWN_COLUMNS},
-            kinds=_kinds_of(table.schema),
+            kinds=kinds,
         )
 
     def to_table(self) -> Any:
@@ -222,13 +238,7 @@ class Catalogue:
 
         The configured kind of a column is in the metadata of its field.
         """
-        columns = {
-            "item_id": self.item_ids,
-            "title": self.titles,
-            "description": self.descriptions,
-            "image": self.images,
-            **self.attributes,
-        }
+        columns = self._columns()
         fields = [
             pa.field(name, pa.string(), metadata={_KIND: self.kinds[name]} if name in self.kinds else None)
             for name in columns

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmrec.catalogue.catalogue import OWN_COLUMNS, Catalogue
+from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.column_check import setting_problems
 from mmrec.data.events import Events, KnownItems, read_events
 from mmrec.data.interactions import Interactions
@@ -178,15 +178,7 @@ def _read_items(table: Table, settings: DatasetSettings, log: ProblemLog) -> _It
     columns: dict[str, tuple[str, ...]] = {
         name: tuple(table.text(name).filter(pa.array(keep)).to_pylist()) for name in table.columns if name
     }
-    empty = ("",) * int(keep.sum())
-    catalogue = Catalogue(
-        item_ids=columns["item_id"],
-        titles=columns.get("title", empty),
-        descriptions=columns.get("description", empty),
-        images=columns.get("image", empty),
-        attributes={name: values for name, values in columns.items() if name not in OWN_COLUMNS},
-        kinds=settings.columns,
-    )
+    catalogue = Catalogue.from_columns(columns, settings.columns)
     log.extend(setting_problems(settings, catalogue))
     return _Items(catalogue, table.lines[keep], known, summary)
 

@@ -111,7 +111,7 @@ class Dialogue:
         """
         self._check(request)
         sponsored = request.sponsored_column or self._sponsored
-        shown = self._rows(request.state.shown_ids)
+        shown = self._catalogue.rows_of(request.state.shown_ids)
         parsed = self._parser.parse(request.text, shown, asked=request.state.question)
         state = self._understood(request, parsed)
         state = self._without_doubtful(request, state)
@@ -214,7 +214,7 @@ class Dialogue:
 
     def _passing(self, condition: str, left_out: Sequence[str]) -> Rows:
         passing_N = self._filters.bitmap(condition).copy()
-        passing_N[list(self._rows(left_out))] = False
+        passing_N[self._catalogue.rows_of(left_out)] = False
         return np.flatnonzero(passing_N)
 
     def _filter(self, request: ConverseRequest, state: ConversationState) -> str:
@@ -229,10 +229,6 @@ class Dialogue:
             if count:
                 found.append((one, count))
         return sorted(found, key=lambda entry: -entry[1])
-
-    def _rows(self, item_ids: Sequence[str]) -> list[int]:
-        rows = (self._catalogue.row_of(item_id) for item_id in item_ids)
-        return [row for row in rows if row is not None]
 
     def _check(self, request: ConverseRequest) -> None:
         self._filters.check(request.filter)

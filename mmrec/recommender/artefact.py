@@ -310,11 +310,7 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         (TOKENS, len(tokens.get("semantic_ids", ()))),
         (CHANNELS, len(channels.get("popularity", ()))),
     ):
-        if length != items:
-            raise BundleError(
-                f"{bundle.root}: {name} describes {length:,} items and {CATALOGUE} {items:,}; the parts come from "
-                "different bundles: fit again, or restore the bundle from its source"
-            )
+        _check_length(bundle, name, length, items)
     _check_semantic_ids(bundle, tokens["semantic_ids"], settings.widths)
     tokenizer = _tokenizer(bundle, tokens)
     popularity_N = checked_array(bundle.path(CHANNELS), channels, "popularity", np.float32, (items,))
@@ -381,11 +377,7 @@ def read_paths(bundle: Bundle) -> Paths:
     """
     catalogue = _read_catalogue(bundle)
     semantic_ids_NP = _read_tensor(bundle, TOKENS, "semantic_ids")
-    if len(semantic_ids_NP) != len(catalogue):
-        raise BundleError(
-            f"{bundle.root}: {TOKENS} describes {len(semantic_ids_NP):,} items and {CATALOGUE} {len(catalogue):,}; the "
-            "parts come from different bundles: fit again, or restore the bundle from its source"
-        )
+    _check_length(bundle, TOKENS, len(semantic_ids_NP), len(catalogue))
     widths = _widths(bundle, bundle.read_json(SETTINGS))
     # Whether the codes are in range, `load_decode_index` says.
     checked_array(bundle.path(TOKENS), {"semantic_ids": semantic_ids_NP}, "semantic_ids", np.int32, (None, len(widths)))
@@ -466,6 +458,14 @@ def _read_catalogue(bundle: Bundle) -> Catalogue:
             "come from different bundles: restore the bundle from its source"
         )
     return replace(catalogue, alive_N=alive_N)
+
+
+def _check_length(bundle: Bundle, name: str, length: int, items: int) -> None:
+    if length != items:
+        raise BundleError(
+            f"{bundle.root}: {name} describes {length:,} items and {CATALOGUE} {items:,}; the parts come from "
+            "different bundles: fit again, or restore the bundle from its source"
+        )
 
 
 def _read_tensor(bundle: Bundle, name: str, key: str) -> npt.NDArray[Any]:
@@ -642,7 +642,7 @@ def _read_settings(bundle: Bundle) -> _Settings:
     found = bundle.read_json(SETTINGS)
     try:
         configs = found["channels"]
-        settings = _Settings(
+        return _Settings(
             _widths(bundle, found),
             GeneratorConfig(**found["generator"]),
             ChannelConfigs(
@@ -660,7 +660,6 @@ def _read_settings(bundle: Bundle) -> _Settings:
             f"{bundle.path(SETTINGS)} lacks a setting or has a wrong one ({err!r:.200}): copy the bundle afresh, or "
             "fit again"
         ) from err
-    return settings
 
 
 def _widths(bundle: Bundle, found: Any) -> tuple[int, ...]:
@@ -701,11 +700,8 @@ def _read_rating_model(bundle: Bundle, items: int) -> RatingModel | None:
     if RATING_MODEL not in bundle.manifest.files:
         return None
     model = RatingModel.load(bundle.path(RATING_MODEL))
-    if len(model.item_NK) > items:
-        raise BundleError(
-            f"{bundle.root}: {RATING_MODEL} describes {len(model.item_NK):,} items and {CATALOGUE} {items:,}; the "
-            "parts come from different bundles: fit again, or restore the bundle from its source"
-        )
+    # It has no rows of the items that came after the fit.
+    _check_length(bundle, RATING_MODEL, max(items, len(model.item_NK)), items)
     return model
 
 

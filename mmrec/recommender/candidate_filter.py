@@ -156,8 +156,7 @@ class CandidateFilter:
         return found_N
 
     def _rows(self, item_ids: Sequence[str]) -> npt.NDArray[np.int64]:
-        rows = (self._catalogue.row_of(item_id) for item_id in item_ids)
-        return np.array([row for row in rows if row is not None], np.int64)
+        return np.array(self._catalogue.rows_of(item_ids), np.int64)
 
     def _tier(
         self, within: EligibilityMask | None, allowed_N: Bitmap | None, left_out: npt.NDArray[np.integer[Any]]

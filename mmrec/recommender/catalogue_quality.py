@@ -124,7 +124,7 @@ class QualityChecker:
 
     def _groups(self, request: DuplicatesRequest) -> DuplicateGroups:
         returned, ids = ReturnedItems(request), self._catalogue.item_ids
-        rows, missing = self._rows(request.item_ids)
+        rows = set(self._catalogue.rows_of(request.item_ids))
         shown_N = self._filters.bitmap(request.filter)
         # For words, `min_similarity` filters the groups; which items may form a group is the words' own threshold.
         least = None if request.modality is Modality.WORDS else request.min_similarity
@@ -143,7 +143,7 @@ class QualityChecker:
         thresholds = found.thresholds
         return DuplicateGroups(
             groups=tuple(page.entries),
-            missing_ids=missing,
+            missing_ids=self._catalogue.missing(request.item_ids),
             total=len(groups),
             picture_threshold=None if request.modality is Modality.WORDS else thresholds.picture_same,
             words_threshold=None if request.modality is Modality.PICTURE else thresholds.words_same,
@@ -177,8 +177,7 @@ class QualityChecker:
 
     @cached_property
     def _names(self) -> list[str]:
-        pairs = zip(self._catalogue.titles, self._catalogue.descriptions, strict=True)
-        return [title or description for title, description in pairs]
+        return [_name(self._catalogue, row) for row in range(len(self._catalogue))]
 
     # --- mismatches -----------------------------------------------------------------------------------------------
 
@@ -188,11 +187,10 @@ class QualityChecker:
 
     def _mismatches(self, request: MismatchRequest) -> Mismatches:
         returned, ids = ReturnedItems(request), self._catalogue.item_ids
-        rows, missing = self._rows(request.item_ids)
         ranked = self._all_ranked()
         keep_M = self._filters.bitmap(request.filter)[ranked.rows_M]
         if request.item_ids:
-            keep_M &= np.isin(ranked.rows_M, sorted(rows))
+            keep_M &= np.isin(ranked.rows_M, self._catalogue.rows_of(request.item_ids))
         if request.max_agreement is not None:
             keep_M &= ranked.agreement_M < request.max_agreement
             why = f"items whose picture and words have a cosine below {request.max_agreement:g}, as asked"
@@ -218,7 +216,7 @@ class QualityChecker:
                 )
                 for place in page.entries
             ),
-            missing_ids=missing,
+            missing_ids=self._catalogue.missing(request.item_ids),
             total=int(np.count_nonzero(keep_M)),
             threshold=request.max_agreement,
             explanation=(
@@ -235,14 +233,6 @@ class QualityChecker:
         if ranked is None:
             ranked = self._found.ranked = mismatch.find_mismatches(self._vectors.picture_ND, self._vectors.words_ND)
         return ranked
-
-    # --- shared ---------------------------------------------------------------------------------------------------
-
-    def _rows(self, item_ids: Sequence[str]) -> tuple[set[int], tuple[str, ...]]:
-        """Catalogue rows of ids, and the ids that the catalogue lacks."""
-        rows = {item_id: self._catalogue.row_of(item_id) for item_id in item_ids}
-        known = {row for row in rows.values() if row is not None}
-        return known, tuple(item_id for item_id, row in rows.items() if row is None)
 
 
 def _name(catalogue: Catalogue, row: int) -> str:

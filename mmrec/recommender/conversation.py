@@ -144,17 +144,13 @@ class Conversations:
 
     def _eligible(self, wanted: Wanted) -> npt.NDArray[np.bool_]:
         eligible_N = self._filters.bitmap(wanted.filter).copy()
-        for item_id in wanted.deny:
-            row = self._parts.catalogue.row_of(item_id)
-            if row is not None:
-                eligible_N[row] = False
+        eligible_N[self._parts.catalogue.rows_of(wanted.deny)] = False
         return eligible_N
 
     def _scores(self, wanted: Wanted) -> Scores:
         """Scores without events: quality, and likeness to the wish and the history. Shape: (N,), float64."""
         scores_N = _standardised(self._quality_N)
-        rows = [self._parts.catalogue.row_of(item_id) for item_id in wanted.request.history]
-        history = np.array([row for row in rows if row is not None], np.int32)
+        history = np.array(self._parts.catalogue.rows_of(wanted.request.history), np.int32)
         if len(history):
             like_N = content_scores([history], self._parts.fused_ND, self._parts.channels.content)[0]
             scores_N = scores_N + WISH_WEIGHT * _standardised(like_N.astype(np.float64))
@@ -177,11 +173,7 @@ class Conversations:
         """Cosine of each item and the words and picture of the wish; None without both. Shape: (N,), float64."""
         if not _has_wish(wanted):
             return None
-        (query_D,) = self._vectors.encoder.encode_queries([Query(wanted.wish, wanted.request.image, 0.5)])
-        if isinstance(query_D, MmrecError):
-            raise query_D
-        like_N = self._parts.fused_ND.scores(lambda block_ND: np.asarray(block_ND) @ query_D)
-        return np.asarray(like_N, np.float64)
+        return self._vectors.likeness(Query(wanted.wish, wanted.request.image, 0.5)).astype(np.float64)
 
     @cached_property
     def _quality_N(self) -> Scores:

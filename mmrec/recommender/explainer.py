@@ -103,16 +103,12 @@ class Explainer:
             promoted: What the request's promotions added to the score, by row of each promoted item.
             wished: Conditions that the words of the request became.
         """
-        title_of = self._title_of
+        title_of = self._catalogue.title_of
         found = []
         for row, parts in zip(rows_K.tolist(), shares, strict=True):
             statements = ranked_statements(self._evidence(row, parts, promoted.get(row), wished), title_of)
             found.append(InWords(explanation_of(statements), statements))
         return found
-
-    def _title_of(self, item_id: str) -> str:
-        row = self._catalogue.last_row_of(item_id)
-        return "" if row is None else self._catalogue.titles[row]
 
     def _evidence(
         self, row: int, parts: Sequence[ChannelShare], promotion: float | None, wished: Sequence[Wish]

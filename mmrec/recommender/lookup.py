@@ -140,11 +140,10 @@ class CatalogueLookup:
         return [self._items(request) for request in requests]
 
     def _items(self, request: ItemsRequest) -> ItemLookup:
-        rows = {item_id: self._catalogue.row_of(item_id) for item_id in request.item_ids}
-        found = [row for item_id in request.item_ids if (row := rows[item_id]) is not None]
+        rows = self._catalogue.rows_of(request.item_ids)
         return ItemLookup(
-            items=tuple(self._record(row).only(request.item_fields) for row in found),
-            missing_ids=tuple(item_id for item_id, row in rows.items() if row is None),
+            items=tuple(self._record(row).only(request.item_fields) for row in rows),
+            missing_ids=self._catalogue.missing(request.item_ids),
             versions=self._versions,
         )
 
@@ -174,14 +173,12 @@ class CatalogueLookup:
 
     def _semantic_ids(self, request: SemanticIdsRequest) -> SemanticIds:
         version, paths = self._paths(request.codebook_version)
-        rows = {item_id: self._catalogue.row_of(item_id) for item_id in request.item_ids}
         return SemanticIds(
             entries=tuple(
-                _item_path(item_id, paths.path(row), version)
-                for item_id in request.item_ids
-                if (row := rows[item_id]) is not None
+                _item_path(self._catalogue.item_ids[row], paths.path(row), version)
+                for row in self._catalogue.rows_of(request.item_ids)
             ),
-            missing_ids=tuple(item_id for item_id, row in rows.items() if row is None),
+            missing_ids=self._catalogue.missing(request.item_ids),
             versions=replace(self._versions, codebook=version),
         )
 

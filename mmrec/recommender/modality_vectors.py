@@ -22,7 +22,7 @@ from mmrec.recommender.encoded_items import EncodedItems
 from mmrec.understanding.thumbnails import THUMBNAIL_SIDE
 from mmrec.understanding.vector_index import IndexConfig, VectorIndex, build_vector_index
 from mmrec_encoders.fusion import Fusion, ItemFeatures
-from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder import ItemEncoder, Query
 from mmrec_encoders.protocols import Vectors
 
 Rows = npt.NDArray[np.int64]
@@ -146,6 +146,18 @@ class ModalityVectors:
         if self.encoder.fusion is None:
             raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
         return self.encoder.fusion
+
+    def query(self, query: Query) -> Vectors:
+        """Vector of words and a picture, in the space of the fused vectors. Shape: (D,)."""
+        (vector_D,) = self.encoder.encode_queries([query])
+        if isinstance(vector_D, MmrecError):
+            raise vector_D
+        return vector_D
+
+    def likeness(self, query: Query) -> npt.NDArray[np.float32]:
+        """Cosine of each item and a query. Shape: (N,), float32."""
+        query_D = self.query(query)
+        return np.asarray(self.fused_ND.scores(lambda block_ND: np.asarray(block_ND) @ query_D), np.float32)
 
     @property
     def picture_ND(self) -> Vectors:

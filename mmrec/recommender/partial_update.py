@@ -19,7 +19,7 @@ from mmrec.catalogue.change_applier import EncodeResult
 from mmrec.catalogue.item_words import words_of_item
 from mmrec.contract.field_mask import named_columns, replaced_words
 from mmrec.contract.items import ItemInput, ItemRecord
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.errors import InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.encoded_items import EncodedItems, item_fault, record_texts, thumbnails_of
 from mmrec.recommender.modality_vectors import ModalityVectors
@@ -64,9 +64,7 @@ def encode_fields(
         InvalidArgumentError: a field is a column that the catalogue does not have.
         FailedPreconditionError: the fusion is not trained, or the bundle does not hold the embeddings.
     """
-    encoder, fusion = vectors.encoder, vectors.encoder.fusion
-    if fusion is None:
-        raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
+    encoder, fusion = vectors.encoder, vectors.fusion
     _check_columns(catalogue, fields)
     errors: dict[int, MmrecError] = {}
     rows: dict[int, int] = {}
@@ -85,7 +83,7 @@ def encode_fields(
         seen.add(item.item_id)
     records = {place: replaced_record(catalogue.record(row), items[place], fields) for place, row in rows.items()}
     known = dict(zip(rows, range(len(rows)), strict=True))
-    features = _copied(vectors.features_of(np.array(list(rows.values()), np.int64)))
+    features = vectors.features_of(np.array(list(rows.values()), np.int64))
     thumbnails_M = vectors.thumbnails_of(np.array(list(rows.values()), np.int64))
     if any(name != _IMAGE for name in fields):
         errors |= _encode_words(encoder, records, known, features)
@@ -117,10 +115,6 @@ def _check_columns(catalogue: Catalogue, fields: Sequence[str]) -> None:
                 f"its columns are {columns:.400}",
                 field="update_mask",
             )
-
-
-def _copied(features: ItemFeatures) -> ItemFeatures:
-    return ItemFeatures._make(part.copy() for part in features)
 
 
 def _encode_words(

@@ -92,18 +92,6 @@ class Features(NamedTuple):
     generated_BW: npt.NDArray[np.int64] | None
 
 
-class Blended(NamedTuple):
-    """Scores of a blend.
-
-    Attributes:
-        scores_BN: Higher is better. Shape: (B, N), float32.
-        boosts_B: What was added to the scores of items without training events. Shape: (B,), float32.
-    """
-
-    scores_BN: npt.NDArray[np.float32]
-    boosts_B: npt.NDArray[np.float32]
-
-
 class ItemStates(NamedTuple):
     """What was computed for every item; updated for changed items only.
 
@@ -452,8 +440,8 @@ class RankingModel:
         blend: Blend,
         features: Mapping[str, npt.NDArray[np.float32]],
         eligible_BN: npt.NDArray[np.bool_] | None = None,
-    ) -> Blended:
-        """Scores of a blend, with items without training events raised to their share of each list.
+    ) -> npt.NDArray[np.float32]:
+        """Scores of a blend, with items without training events raised to their share of each list. Shape: (B, N).
 
         Args:
             blend: Weights, and the share of new items.
@@ -464,7 +452,7 @@ class RankingModel:
         boosts_B = cold_start_boosts(scores_BN, eligible_BN, self.new_N, blend.cold_share)
         if boosts_B.any():
             scores_BN[:, self.new_N] += boosts_B[:, None]
-        return Blended(scores_BN, boosts_B)
+        return scores_BN
 
     def blend_candidates(
         self, blend: Blend, features: Mapping[str, npt.NDArray[np.float32]], rows_C: npt.NDArray[np.int64]
@@ -500,10 +488,6 @@ class RankingModel:
         for generated_N, found in zip(generated_BN, self.generated(beams), strict=True):
             generated_N[found.rows_S] = found.values_S
         return generated_BN
-
-    def most_popular(self) -> npt.NDArray[np.float32]:
-        """Scores for a customer without history. Shape: (N,), float32."""
-        return self._popularity_N
 
     def support(
         self,

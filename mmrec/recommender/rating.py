@@ -61,7 +61,7 @@ class RatingPredictor:
             )
         _check_ratings(request, model)
         mentioned = (*(event.item_id for event in request.history), *request.item_ids)
-        missing = tuple(dict.fromkeys(item_id for item_id in mentioned if catalogue.row_of(item_id) is None))
+        missing = catalogue.missing(mentioned)
         ids = [item_id for item_id in dict.fromkeys(request.item_ids) if item_id not in set(missing)]
         rows_T = np.array([catalogue.row_of(item_id) for item_id in ids], dtype=np.int64)
         now = self._now(model)

@@ -66,7 +66,7 @@ class _History(NamedTuple):
     """
 
     taken: npt.NDArray[np.int32]
-    missing: list[str]
+    missing: tuple[str, ...]
     rejected: npt.NDArray[np.int32]
 
 
@@ -91,7 +91,7 @@ class _Customer(NamedTuple):
 
     request: RecommendRequest
     history: npt.NDArray[np.int32]
-    missing: list[str]
+    missing: tuple[str, ...]
     tiers: tuple[Tier, ...]
     promotions: tuple[tuple[Bitmap, float], ...]
     quotas: tuple[Quota, ...]
@@ -330,8 +330,7 @@ class RecommendationPipeline:
         acted_on = (event.item_id for event in request.history_events)
         promoted = (item_id for promotion in request.promotions for item_id in promotion.item_ids)
         mentioned = (*request.history, *acted_on, *request.allow, *request.deny, *promoted)
-        missing = list(dict.fromkeys(item_id for item_id in mentioned if catalogue.row_of(item_id) is None))
-        return _History(known.taken_T, missing, known.rejected_R)
+        return _History(known.taken_T, catalogue.missing(mentioned), known.rejected_R)
 
     def _beam_width(self, customer: _Customer) -> int:
         return max(customer.request.beam_width or self._parts.beam_width, min(customer.places, MAX_BEAM_WIDTH))
@@ -548,7 +547,7 @@ class RecommendationPipeline:
                     arranged.rows_K, arranged.scores_K, shares, words, sources, strict=True
                 )
             ),
-            missing_ids=tuple(customer.missing),
+            missing_ids=customer.missing,
             fallback=_FALLBACKS[personal, bool(relaxed)],
             versions=self._versions,
             constraints=() if customer.steered is None else customer.steered.constraints,

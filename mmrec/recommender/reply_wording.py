@@ -176,9 +176,7 @@ class ReplyWording:
         return self._checked[1]
 
     def _title_of(self, item_id: str) -> str:
-        catalogue = self._catalogue()
-        row = catalogue.last_row_of(item_id)
-        return "" if row is None else catalogue.titles[row]
+        return self._catalogue().title_of(item_id)
 
 
 def _told(statements: Sequence[Statement]) -> bool:

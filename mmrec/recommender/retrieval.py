@@ -27,8 +27,6 @@ from mmrec.recommender.page_tokens import ReturnedItems, page_by_rank
 from mmrec_encoders.item_encoder import Query
 from mmrec_encoders.protocols import Vectors
 
-Bitmap = npt.NDArray[np.bool_]
-
 _MOST_CANDIDATES = 2_000
 """Most nearest items that a diverse list is chosen from."""
 

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.contract.conversation import Constraint
-from mmrec.errors import MmrecError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.language.constraints import StatedConstraint, joined_filter
 from mmrec.language.dialogue import as_constraint
@@ -200,11 +199,7 @@ class Steering:
         return self._liked(words) if words.strip() else None
 
     def _liked(self, words: str) -> Scores:
-        (query_D,) = self._vectors.encoder.encode_queries([Query(words, None, 1.0)])
-        if isinstance(query_D, MmrecError):
-            raise query_D
-        like_N = self._vectors.fused_ND.scores(lambda block_ND: np.asarray(block_ND) @ query_D)
-        return np.asarray(like_N, np.float32)
+        return self._vectors.likeness(Query(words, None, 1.0))
 
 
 def _drawn(alone_X: Scores, explained: Explained, read: Callable[[str], Scores]) -> Scores:

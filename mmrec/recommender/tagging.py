@@ -187,12 +187,11 @@ class Tagger:
     def _known(
         self, request: TagRequest, labels: tuple[str, ...], labels_LD: Vectors, temperature: float
     ) -> tuple[list[ItemTags | ItemFailure], tuple[str, ...]]:
-        rows = {item_id: self._catalogue.row_of(item_id) for item_id in request.item_ids}
-        missing = tuple(item_id for item_id, row in rows.items() if row is None)
-        ids = [item_id for item_id in request.item_ids if rows[item_id] is not None]
-        if not ids:
+        at_M = np.array(self._catalogue.rows_of(request.item_ids), np.int64)
+        missing = self._catalogue.missing(request.item_ids)
+        if not len(at_M):
             return [], missing
-        at_M = np.array([rows[item_id] for item_id in ids], np.int64)
+        ids = [self._catalogue.item_ids[row] for row in at_M]
         features = self._features_without(at_M, request.column)
         return self._tagged(request, ids, features, labels, labels_LD, temperature), missing
 

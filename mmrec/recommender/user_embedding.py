@@ -21,7 +21,7 @@ from mmrec.contract.items import Fallback, ScoredItem, Versions
 from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import Recommendations, UserEmbedding
 from mmrec.contract.requests import EmbedUserRequest, RecommendRequest
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
+from mmrec.errors import FailedPreconditionError, MmrecError
 from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec_encoders.item_encoder import Query
 from mmrec_encoders.protocols import Vectors
@@ -63,8 +63,9 @@ class UserEmbedder:
     def _embed(self, request: EmbedUserRequest, found: Recommendations | MmrecError) -> UserEmbedding:
         if isinstance(found, MmrecError):
             raise found
-        self._check_dimension(request.dimension)
-        words_D = self._words(request.text) if request.text.strip() else None
+        fusion = self._vectors.fusion
+        fusion.check_dimension(request.dimension)
+        words_D = self._vectors.query(Query(request.text)) if request.text.strip() else None
         known = found.fallback is Fallback.NONE
         if words_D is None:
             vector_D = self._liked(found.items)
@@ -74,19 +75,9 @@ class UserEmbedder:
             mixed_D = (1 - request.text_weight) * self._liked(found.items) + request.text_weight * words_D
             vector_D = _unit(mixed_D) if np.linalg.norm(mixed_D) > 1e-6 else words_D
         fallback = Fallback.NONE if known or words_D is not None else Fallback.POPULARITY
-        fusion = self._vectors.encoder.fusion
-        if request.dimension and fusion is not None:
+        if request.dimension:
             vector_D = fusion.shorten(vector_D[None], request.dimension)[0]
         return UserEmbedding(vector_D, found.missing_ids, fallback, self._versions)
-
-    def _check_dimension(self, dimension: int) -> None:
-        fusion = self._vectors.encoder.fusion
-        if fusion is not None:
-            fusion.check_dimension(dimension)
-        elif dimension:
-            raise InvalidArgumentError(
-                f"dimension is {dimension}; this bundle's vectors have one length: pass 0", field="dimension"
-            )
 
     def _liked(self, items: Sequence[ScoredItem]) -> Vectors:
         """The mean of recommended items, weighted by the softmax of their scores. Shape: (D,), unit norm."""
@@ -100,12 +91,6 @@ class UserEmbedder:
         raise FailedPreconditionError(
             "no item that would be recommended to this customer has a vector; pass a shorter history, or text"
         )
-
-    def _words(self, text: str) -> Vectors:
-        (words_D,) = self._vectors.encoder.encode_queries([Query(text)])
-        if isinstance(words_D, MmrecError):
-            raise words_D
-        return words_D
 
 
 def _unit(vector_D: np.ndarray) -> Vectors:

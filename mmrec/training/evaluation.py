@@ -235,7 +235,7 @@ def evaluate(
             found, generated_BW = ranker.features(asked.histories, eligible_BN, beam_width=width, channels=wanted)
             features |= found
             names = ("fused",) if only_fused else tuple(BLENDS)
-            scores = {name: ranker.blend(blends[name], features, eligible_BN).scores_BN for name in names}
+            scores = {name: ranker.blend(blends[name], features, eligible_BN) for name in names}
             if not only_fused:
                 scores |= {row: features[channel] for row, channel in PARTS.items()}
             if generated_BW is not None and not only_fused:
