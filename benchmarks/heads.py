@@ -28,6 +28,7 @@ from benchmarks.quality_fit import load_ranker
 from benchmarks.report import Report
 from benchmarks.rows import Rows
 from mmrec.data.splits import LeaveOneOut, Split, leave_one_out
+from mmrec.evaluation.lists import unseen_items
 from mmrec.evaluation.metrics import rank_targets, ranks_in_lists
 from mmrec.filters.mask import EligibilityMask
 from mmrec.generator.batches import Batch, epoch_batches
@@ -36,6 +37,7 @@ from mmrec.generator.config import PathKeys
 from mmrec.generator.losses import nodes_by_depth, path_softmax
 from mmrec.generator.semantic_id_head import EncodedHistory, SemanticIdHead
 from mmrec.recommender.ranking_model import RankingModel
+from mmrec.runtime.device import autocast
 from mmrec.semantic_ids.collaborative import CollaborativeConfig
 from mmrec.semantic_ids.config import TokenizerConfig
 from mmrec.semantic_ids.decode_index import build_decode_index
@@ -164,7 +166,7 @@ def _train(head: _Decoder | _Parallel, ranker: RankingModel, split: LeaveOneOut,
             for group in optimizer.param_groups:
                 group["lr"] = rate
             own = batch.on(ranker.device)
-            with torch.autocast(ranker.device.type, dtype=ranker.dtype, enabled=ranker.dtype != torch.float32):
+            with autocast(ranker.device, ranker.dtype):
                 with torch.no_grad():
                     # Dropout as in training, so that every form is as well protected from learning by heart.
                     tokens_NH = generator.train().item_tokens()
@@ -197,7 +199,7 @@ class _Decoder(nn.Module):
         parts = []
         for rows in np.array_split(chosen, math.ceil(len(chosen) / 64)):
             histories = [split.histories[row] for row in rows]
-            masks = [EligibilityMask(unseen_N) for unseen_N in _unseen(histories, ranker.items)]
+            masks = [EligibilityMask(unseen_N) for unseen_N in unseen_items(histories, ranker.items)]
             allowed = eligible(self.index, [[]] * len(masks), masks)
             found = beam_search(self.head, ranker.read(histories), allowed, self.index, keys, width=BEAM)
             ranks = ranks_in_lists(found.items_BW.cpu().numpy(), split.targets_U[rows])
@@ -266,10 +268,3 @@ def _shown(values_Q: npt.NDArray[np.float64], weights_RQ: npt.NDArray[np.int64])
 
 def _joined(parts: Sequence[_Gains]) -> _Gains:
     return _Gains(np.concatenate([part.ndcg_Q for part in parts]), np.concatenate([part.recall_Q for part in parts]))
-
-
-def _unseen(histories: Sequence[npt.NDArray[np.int32]], items: int) -> npt.NDArray[np.bool_]:
-    eligible_BN = np.ones((len(histories), items), dtype=bool)
-    for row, history in enumerate(histories):
-        eligible_BN[row, history] = False
-    return eligible_BN

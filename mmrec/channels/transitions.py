@@ -23,6 +23,7 @@ import scipy.sparse as sp
 
 from mmrec.channels.sparse_scores import SparseScores, weighted_rows
 from mmrec.data.interactions import Interactions
+from mmrec.data.item_pairs import forward_pairs
 from mmrec.runtime.limits import check_numbers
 
 TINY = 1e-9
@@ -236,17 +237,6 @@ def count_transitions(train: Interactions, items: int, config: TransitionConfig)
     """
     popularity_N = np.bincount(train.items_E, minlength=items).astype(np.float32)
     return build_graph(forward_pairs(train, items, config.window), popularity_N, config)
-
-
-def forward_pairs(train: Interactions, items: int, window: int) -> sp.csr_array:
-    """Pairs of items within `window` places of a history, each weighing 1/distance. Shape: (N, N) CSR, float64."""
-    pairs = sp.csr_array((items, items), dtype=np.float64)
-    for distance in range(1, window + 1):
-        same_user = train.users_E[distance:] == train.users_E[:-distance]
-        before, after = train.items_E[:-distance][same_user], train.items_E[distance:][same_user]
-        weight = np.full(len(before), 1.0 / distance)
-        pairs = pairs + sp.coo_array((weight, (before, after)), shape=(items, items)).tocsr()
-    return pairs
 
 
 def build_graph(

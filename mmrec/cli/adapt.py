@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmrec.cli.options import Compute, MaxLeftOutOption
+from mmrec.cli.options import Compute, MaxLeftOutOption, TemplateOption
 from mmrec.cli.output import Output
 from mmrec.errors import InvalidArgumentError
 
@@ -65,14 +65,7 @@ def adapt(
         list[str] | None,
         typer.Option("--labels", metavar="COLUMN[,COLUMN]", help="Columns for zero-shot labels. [from the data]"),
     ] = None,
-    template: Annotated[
-        str,
-        typer.Option(
-            "--template",
-            metavar="TEXT",
-            help="Item words from columns: '{title} by {brand}'. [dataset.toml, or the columns that are words]",
-        ),
-    ] = "",
+    template: TemplateOption = "",
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Same seed, same machine: same encoders.")] = 0,
     *,
     compute: Compute,

@@ -11,7 +11,7 @@ import typer
 from mmrec.cli.customers import IDS_RULE
 from mmrec.cli.engines import Connection, Place, open_engine
 from mmrec.cli.id_lists import read_ids
-from mmrec.cli.options import Compute, Writing
+from mmrec.cli.options import BundleArgument, Compute, Writing
 from mmrec.cli.output import Output
 from mmrec.contract.conversation import ConversationTurn, ConverseRequest
 from mmrec.errors import InvalidArgumentError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def chat(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder; none with --server.")] = "",
+    bundle: BundleArgument = "",
     history: Annotated[
         list[str] | None,
         typer.Option("--history", metavar="IDS", help=f"Items of the customer's events, oldest first. {IDS_RULE}"),

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.engines import note_fallback, shown_ids
+from mmrec.cli.engines import note_fallback, note_missing
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.option_groups import Flag
 from mmrec.cli.output import Output
@@ -109,8 +109,7 @@ def read_history(history: list[str] | None, user_id: str, events: Iterable[Histo
 
 def note_customer(output: Output, asked: RecommendRequest, found: Recommendations) -> None:
     """Note on stderr which ids are unknown, and what a list rests on that is not personalised."""
-    if found.missing_ids:
-        output.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
+    note_missing(output, found.missing_ids)
     if found.fallback in (Fallback.POPULARITY, Fallback.POPULARITY_FILTER_RELAXED):
         output.note(f"{_nothing_known(asked)}: these are the most popular items")
     note_fallback(output, found)

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.engines import Connection, Place, open_engine, shown_ids
+from mmrec.cli.engines import Connection, Place, note_missing, open_engine
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.option_groups import Defaults, Flag, RequestFlags
-from mmrec.cli.options import Compute
+from mmrec.cli.options import BundleArgument, Compute
 from mmrec.cli.output import Output
 from mmrec.contract.requests import DuplicatesRequest
 from mmrec.sdk.options import DuplicatesOptions
@@ -22,7 +22,7 @@ _FLAGS = {
 
 
 def duplicates(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder; none with --server.")] = "",
+    bundle: BundleArgument = "",
     items: Annotated[
         list[str] | None,
         typer.Option("--items", metavar="IDS", help="Only groups with one of these, separated by commas."),
@@ -51,8 +51,7 @@ def duplicates(
     DuplicatesRequest(ids, **options)  # type: ignore[arg-type]  # the request makes tuples
     with open_engine(Place(bundle, connection, compute)) as engine:
         found = engine.duplicates(ids, **options)
-    if found.missing_ids:
-        output.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
+    note_missing(output, found.missing_ids)
     output.note(found.explanation)
     output.data(found)
     rows = [

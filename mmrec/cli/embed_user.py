@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-import typer
-
 from mmrec.cli.customers import CUSTOMER_FLAGS, HistoryOption
-from mmrec.cli.engines import Connection, Place, open_engine, shown_ids
+from mmrec.cli.engines import Connection, Place, note_missing, open_engine
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.option_groups import RequestFlags
-from mmrec.cli.options import Compute
+from mmrec.cli.options import BundleArgument, Compute
 from mmrec.cli.output import Output
 from mmrec.contract.items import Fallback
 from mmrec.contract.requests import EmbedUserRequest
@@ -19,7 +17,7 @@ from mmrec.sdk.options import EmbedUserOptions
 
 
 def embed_user(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder; none with --server.")] = "",
+    bundle: BundleArgument = "",
     history: HistoryOption = None,
     *,
     options: Annotated[EmbedUserOptions, RequestFlags(EmbedUserRequest, (), CUSTOMER_FLAGS)],
@@ -43,8 +41,7 @@ def embed_user(
     EmbedUserRequest(ids, **options)  # type: ignore[arg-type]  # checked before the bundle is loaded
     with open_engine(Place(bundle, connection, compute)) as engine:
         found = engine.embed_user(ids, **options)
-    if found.missing_ids:
-        output.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
+    note_missing(output, found.missing_ids)
     if found.fallback is Fallback.POPULARITY:
         output.note("nothing is known of the customer: the vector stands for the most popular items")
     output.data(found)

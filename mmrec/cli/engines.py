@@ -205,6 +205,12 @@ def shown_ids(ids: Sequence[str]) -> str:
     return ", ".join(repr(one) if one != one.strip() or "," in one or not one.isprintable() else one for one in ids)
 
 
+def note_missing(output: Output, ids: Sequence[str]) -> None:
+    """Note which ids of a request are not in the catalogue."""
+    if ids:
+        output.note(f"not in the catalogue, skipped: {shown_ids(ids)}")
+
+
 def note_checked(output: Output, found: object) -> None:
     """Print the reply to a request that was only checked."""
     output.note("the request is in order; it was checked and not answered")

@@ -7,17 +7,17 @@ from typing import Annotated
 import typer
 
 from mmrec.cli.customers import CUSTOMER_FLAGS, IDS_RULE, NO_FLAG, HistoryOption, read_history
-from mmrec.cli.engines import Connection, Place, note_checked, open_engine, shown_ids
+from mmrec.cli.engines import Connection, Place, note_checked, note_missing, open_engine, shown_ids
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.option_groups import RequestFlags
-from mmrec.cli.options import Compute, Writing
+from mmrec.cli.options import BundleArgument, Compute, Writing
 from mmrec.cli.output import Output
 from mmrec.contract.requests import ExplainRequest, RecommendRequest
 from mmrec.sdk.options import ExplainOptions
 
 
 def explain(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder; none with --server.")] = "",
+    bundle: BundleArgument = "",
     items: Annotated[
         list[str] | None,
         typer.Option("--items", metavar="IDS", help=f"The items to explain, at most 100. {IDS_RULE}"),
@@ -58,8 +58,7 @@ def explain(
     if customer.validate_only:
         note_checked(output, found)
         return
-    if found.missing_ids:
-        output.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
+    note_missing(output, found.missing_ids)
     output.data(found)
     for one in found.explanations:
         rows = [

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.options import Compute, MaxLeftOutOption
+from mmrec.cli.options import Compute, MaxLeftOutOption, TemplateOption
 from mmrec.cli.output import Output
 
 
@@ -91,14 +91,7 @@ def fit(
             "--start-from", metavar="BUNDLE", help="Train this bundle's LLM on, with its encoders: pre-training."
         ),
     ] = "",
-    template: Annotated[
-        str,
-        typer.Option(
-            "--template",
-            metavar="TEXT",
-            help="Item words from columns: '{title} by {brand}'. [dataset.toml, or the columns that are words]",
-        ),
-    ] = "",
+    template: TemplateOption = "",
     tokenizer: Annotated[
         str,
         typer.Option(

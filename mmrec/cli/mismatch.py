@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.engines import Connection, Place, open_engine, shown_ids
+from mmrec.cli.engines import Connection, Place, note_missing, open_engine
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.option_groups import Defaults, Flag, RequestFlags
-from mmrec.cli.options import Compute
+from mmrec.cli.options import BundleArgument, Compute
 from mmrec.cli.output import Output
 from mmrec.contract.requests import MismatchRequest
 from mmrec.sdk.options import MismatchOptions
@@ -21,7 +21,7 @@ _FLAGS = {
 
 
 def mismatch(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder; none with --server.")] = "",
+    bundle: BundleArgument = "",
     items: Annotated[
         list[str] | None,
         typer.Option("--items", metavar="IDS", help="Only these items, however well they fit; commas between ids."),
@@ -49,8 +49,7 @@ def mismatch(
     MismatchRequest(ids, **options)  # type: ignore[arg-type]  # the request makes tuples
     with open_engine(Place(bundle, connection, compute)) as engine:
         found = engine.mismatches(ids, **options)
-    if found.missing_ids:
-        output.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
+    note_missing(output, found.missing_ids)
     output.note(found.explanation)
     output.data(found)
     rows = [

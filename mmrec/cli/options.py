@@ -7,7 +7,22 @@ from typing import Annotated
 
 import typer
 
+BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder; none with --server.")]
 KOption = Annotated[int, typer.Option("--k", "-k", metavar="N", help="How many items.")]
+SkipOption = Annotated[
+    int, typer.Option("--skip", metavar="N", help="Skip the first N batches, which were answered before.")
+]
+TemplateOption = Annotated[
+    str,
+    typer.Option(
+        "--template",
+        metavar="TEXT",
+        help="Item words from columns: '{title} by {brand}'. [dataset.toml, or the columns that are words]",
+    ),
+]
+SplitOption = Annotated[
+    str, typer.Option("--split", metavar="leave-one-out|time", help="Which events are held out, as in mmrec fit.")
+]
 MaxLeftOutOption = Annotated[
     float,
     typer.Option(

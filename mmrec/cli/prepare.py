@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mmrec.cli.options import SplitOption
 from mmrec.cli.output import Output
 
 
@@ -27,10 +28,7 @@ def prepare(
     candidates: Annotated[
         int, typer.Option("--candidates", metavar="N", help="Candidates of a ranking, the right one included.")
     ] = 10,
-    split: Annotated[
-        str,
-        typer.Option("--split", metavar="leave-one-out|time", help="Which events are held out, as in mmrec fit."),
-    ] = "leave-one-out",
+    split: SplitOption = "leave-one-out",
     min_rating: Annotated[
         float | None,
         typer.Option(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.options import Compute
+from mmrec.cli.options import Compute, SplitOption
 from mmrec.cli.output import Output
 
 
@@ -28,10 +28,7 @@ def prompt(
     candidates: Annotated[
         int, typer.Option("--candidates", metavar="N", help="Items to rank, the right one included.")
     ] = 20,
-    split: Annotated[
-        str,
-        typer.Option("--split", metavar="leave-one-out|time", help="Which events are held out, as in mmrec fit."),
-    ] = "leave-one-out",
+    split: SplitOption = "leave-one-out",
     min_rating: Annotated[
         float | None,
         typer.Option("--min-rating", metavar="R", help="As in mmrec fit.", show_default=False),

@@ -10,14 +10,14 @@ from mmrec.cli.customers import CUSTOMER_FLAGS, IDS_RULE, NO_FLAG, HistoryOption
 from mmrec.cli.engines import Connection, Place, note_checked, open_engine, print_ranking
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.option_groups import RequestFlags
-from mmrec.cli.options import Compute, Writing
+from mmrec.cli.options import BundleArgument, Compute, Writing
 from mmrec.cli.output import Output
 from mmrec.contract.requests import RankRequest, RecommendRequest
 from mmrec.sdk.options import RankOptions
 
 
 def rank(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder; none with --server.")] = "",
+    bundle: BundleArgument = "",
     items: Annotated[
         list[str] | None, typer.Option("--items", metavar="IDS", help=f"The items to rank, at most 10,000. {IDS_RULE}")
     ] = None,

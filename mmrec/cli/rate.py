@@ -8,16 +8,16 @@ from typing import Annotated
 import typer
 
 from mmrec.cli.customers import IDS_RULE
-from mmrec.cli.engines import Connection, Place, open_engine, shown_ids
+from mmrec.cli.engines import Connection, Place, note_missing, open_engine
 from mmrec.cli.id_lists import read_ids
-from mmrec.cli.options import Compute
+from mmrec.cli.options import BundleArgument, Compute
 from mmrec.cli.output import Output
 from mmrec.contract.requests import HistoryEvent, RatingRequest
 from mmrec.errors import InvalidArgumentError
 
 
 def rate(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder; none with --server.")] = "",
+    bundle: BundleArgument = "",
     items: Annotated[
         list[str] | None, typer.Option("--items", metavar="IDS", help=f"The items to rate, at most 1,000. {IDS_RULE}")
     ] = None,
@@ -56,8 +56,7 @@ def rate(
     RatingRequest(ids, events, user)  # type: ignore[arg-type]  # the request makes tuples
     with open_engine(Place(bundle, connection, compute)) as engine:
         found = engine.predict_ratings(ids, history=events, user_id=user)
-    if found.missing_ids:
-        output.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
+    note_missing(output, found.missing_ids)
     output.data(found)
     rows = [
         [one.item_id, f"{one.rating:.2f}", "" if one.deviation is None else f"{one.deviation:.2f}"]

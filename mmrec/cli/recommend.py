@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from mmrec.cli.customers import CUSTOMER_FLAGS, NO_FLAG, HistoryOption, note_customer, read_history
 from mmrec.cli.engines import Connection, Place, note_checked, open_engine, print_ranking
 from mmrec.cli.option_groups import RequestFlags
-from mmrec.cli.options import Compute, Writing
+from mmrec.cli.options import BundleArgument, Compute, Writing
 from mmrec.cli.output import Output
 from mmrec.contract.requests import RecommendRequest
 from mmrec.sdk.options import RecommendOptions
 
 
 def recommend(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder; none with --server.")] = "",
+    bundle: BundleArgument = "",
     history: HistoryOption = None,
     *,
     options: Annotated[RecommendOptions, RequestFlags(RecommendRequest, NO_FLAG, CUSTOMER_FLAGS)],

@@ -9,6 +9,7 @@ import typer
 
 from mmrec.cli.engines import Connection, open_server
 from mmrec.cli.option_groups import Defaults, Flag, RequestFlags
+from mmrec.cli.options import SkipOption
 from mmrec.cli.output import Output
 from mmrec.contract.events import RecordEventsRequest
 from mmrec.contract.rules import MAX_BATCH
@@ -24,9 +25,7 @@ def record(
         Path, typer.Argument(metavar="EVENTS", help="Table of events, or a dataset folder with events.*.")
     ],
     batch: Annotated[int, typer.Option("--batch", metavar="N", help="Events per request, 1 to 1,000.")] = 500,
-    skip: Annotated[
-        int, typer.Option("--skip", metavar="N", help="Skip the first N batches, which were answered before.")
-    ] = 0,
+    skip: SkipOption = 0,
     *,
     options: Annotated[RecordEventsOptions, RequestFlags(RecordEventsRequest, flags=_FLAGS)],
     connection: Annotated[Connection, Defaults({"timeout": 60.0})],

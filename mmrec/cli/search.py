@@ -19,7 +19,7 @@ from mmrec.cli.engines import (
     print_ranking,
 )
 from mmrec.cli.option_groups import Flag, RequestFlags
-from mmrec.cli.options import Compute
+from mmrec.cli.options import BundleArgument, Compute
 from mmrec.cli.output import Output
 from mmrec.cli.query_file import named, print_answers, read_queries
 from mmrec.contract.items import FilterMode
@@ -36,7 +36,7 @@ _FLAGS = {
 
 
 def search(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder; none with --server.")] = "",
+    bundle: BundleArgument = "",
     text: Annotated[str, typer.Option("--text", metavar="WORDS", help="Words to search by.")] = "",
     queries: Annotated[
         str,

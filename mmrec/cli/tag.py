@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mmrec.cli.engines import Connection, Place, holds_dataset, open_engine, shown_ids
+from mmrec.cli.engines import Connection, Place, holds_dataset, note_missing, open_engine
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.option_groups import Defaults, Flag, RequestFlags
 from mmrec.cli.options import Compute
@@ -143,8 +143,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _print_tags(output: Output, found: TagResults) -> None:
-    if found.missing_ids:
-        output.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
+    note_missing(output, found.missing_ids)
     failures = [entry for entry in found.items if isinstance(entry, ItemFailure)]
     if failures and len(failures) == len(found.items):
         raise failures[0].error

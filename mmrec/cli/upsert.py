@@ -11,6 +11,7 @@ import typer
 
 from mmrec.cli.engines import Connection, open_server
 from mmrec.cli.option_groups import Defaults, Flag, RequestFlags
+from mmrec.cli.options import SkipOption
 from mmrec.cli.output import Output
 from mmrec.contract.changes import ChangeResults, UpsertRequest
 from mmrec.contract.field_mask import field_path
@@ -53,9 +54,7 @@ def upsert(
     batch: Annotated[
         int, typer.Option("--batch", metavar="N", help="Items per request, 1 to 1,000; fewer if pictures are large.")
     ] = 100,
-    skip: Annotated[
-        int, typer.Option("--skip", metavar="N", help="Skip the first N batches, which were answered before.")
-    ] = 0,
+    skip: SkipOption = 0,
     *,
     options: Annotated[UpsertOptions, RequestFlags(UpsertRequest, flags=_FLAGS)],
     connection: Annotated[Connection, Defaults({"timeout": 60.0})],

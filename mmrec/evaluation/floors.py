@@ -15,6 +15,7 @@ import scipy.sparse as sp
 
 from mmrec.channels.transitions import history_weights, keep_strongest
 from mmrec.data.interactions import Interactions
+from mmrec.data.item_pairs import forward_pairs
 
 Scorer = Callable[[Sequence[npt.NDArray[np.int32]]], npt.NDArray[np.float32]]
 """Histories (catalogue rows, oldest first) in; scores of all items out. Shape: (B, N), float32."""
@@ -28,10 +29,7 @@ def popularity(train: Interactions, items: int) -> Scorer:
 
 def last_item_transitions(train: Interactions, items: int) -> Scorer:
     """How often an item came directly after the last history item; popularity breaks ties."""
-    same_user_E = train.users_E[1:] == train.users_E[:-1]
-    before, after = train.items_E[:-1][same_user_E], train.items_E[1:][same_user_E]
-    ones = np.ones(len(before), dtype=np.float32)
-    follows = sp.coo_array((ones, (before, after)), shape=(items, items)).tocsr()
+    follows = forward_pairs(train, items, window=1)
     counts_N = np.bincount(train.items_E, minlength=items).astype(np.float32)
     tie_break_N = counts_N / (2 * max(1.0, float(counts_N.sum())))
 
@@ -81,12 +79,7 @@ def pair_counts(
         popularity_power: 0 for no correction.
         neighbours: Pairs kept per item.
     """
-    counts = sp.csr_array((items, items), dtype=np.float64)
-    for distance in range(1, 6):
-        same_user_E = train.users_E[distance:] == train.users_E[:-distance]
-        pairs = train.items_E[:-distance][same_user_E], train.items_E[distance:][same_user_E]
-        weights = np.full(len(pairs[0]), 0.7 ** (distance - 1))
-        counts = counts + sp.coo_array((weights, pairs), shape=(items, items)).tocsr()
+    counts = forward_pairs(train, items, window=5, weight=lambda distance: 0.7 ** (distance - 1))
     popularity_N = np.maximum(np.bincount(train.items_E, minlength=items), 1.0)
     counts.data = np.log1p(items * counts.data / (tau * popularity_N[counts.indices] ** popularity_power))
     counts.setdiag(0)

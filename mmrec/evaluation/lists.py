@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -42,16 +42,9 @@ class ListFigures:
 
     def as_json(self) -> dict[str, float | None]:
         """Flat mapping with keys like ``coverage@10``; undefined values are None."""
-        names = {
-            "coverage": self.coverage,
-            "novelty": self.novelty,
-            "popularity-ratio": self.popularity_ratio,
-            "gini": self.gini,
-            "diversity": self.diversity,
-        }
         return {
-            f"{name}@{k}": value if math.isfinite(value) else None
-            for name, values in names.items()
+            f"{name.replace('_', '-')}@{k}": value if math.isfinite(value) else None
+            for name, values in asdict(self).items()
             for k, value in values.items()
         }
 
@@ -139,6 +132,14 @@ def gini(counts_N: npt.NDArray[np.int64]) -> float:
     count = len(counts_N)
     weight_N = 2.0 * np.arange(1, count + 1) - count - 1
     return float(weight_N @ np.sort(counts_N)) / (count * total)
+
+
+def unseen_items(histories: Sequence[npt.NDArray[np.int32]], items: int) -> npt.NDArray[np.bool_]:
+    """Which of all `items` are not in each history. Shape: (B, N), bool."""
+    unseen_BN = np.ones((len(histories), items), dtype=bool)
+    for row, history in enumerate(histories):
+        unseen_BN[row, history] = False
+    return unseen_BN
 
 
 def top_lists(

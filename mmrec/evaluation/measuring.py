@@ -122,7 +122,5 @@ def rows_of(ranks: Mapping[Key, Ranks], cutoffs: Sequence[int]) -> dict[Key, Met
             by_place[int(place_text)][metric] = interval
         for place, key in enumerate(block):
             name, seen = key
-            rows[key] = summarise(
-                name, ranks[key], remove_seen=seen == "removed", cutoffs=cutoffs, intervals=by_place[place]
-            )
+            rows[key] = summarise(name, ranks[key], seen=seen, cutoffs=cutoffs, intervals=by_place[place])
     return rows

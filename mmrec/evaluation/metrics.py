@@ -179,21 +179,19 @@ def summarise(
     name: str,
     ranks: Ranks,
     *,
-    remove_seen: bool,
+    seen: str,
     cutoffs: Sequence[int] = CUTOFFS,
     intervals: Mapping[str, Interval] | None = None,
-    lists: ListFigures | None = None,
 ) -> MetricRow:
     """Mean metrics at every cut-off."""
     return MetricRow(
         name=name,
-        seen="removed" if remove_seen else "kept",
+        seen=seen,
         recall={k: float(ranks.recall_at(k).mean()) for k in cutoffs},
         ndcg={k: float(ranks.ndcg_at(k).mean()) for k in cutoffs},
         mrr={k: float(ranks.mrr_at(k).mean()) for k in cutoffs},
         users=len(ranks.above_Q),
         intervals=intervals or {},
-        lists=lists,
     )
 
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from mmrec.data.interactions import Interactions
+from mmrec.data.item_pairs import forward_pairs
 from mmrec.runtime.limits import check_numbers
 
 Floats = npt.NDArray[np.float32]
@@ -70,14 +71,8 @@ def co_occurrence(train: Interactions, items: int, window: int) -> sp.csr_array:
     Returns:
         Symmetric. Shape: (N, N) CSR, float64.
     """
-    counts = sp.csr_array((items, items), dtype=np.float64)
-    user_of_E = train.users_E
-    for distance in range(1, window + 1):
-        same_user = user_of_E[distance:] == user_of_E[:-distance]
-        before, after = train.items_E[:-distance][same_user], train.items_E[distance:][same_user]
-        weight = np.full(len(before), 1.0 / distance)
-        counts = counts + sp.coo_array((weight, (before, after)), shape=(items, items)).tocsr()
-    counts = (counts + counts.T).tocsr()
+    forward = forward_pairs(train, items, window)
+    counts = (forward + forward.T).tocsr()
     counts.setdiag(0)
     counts.eliminate_zeros()
     return counts

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from mmrec.semantic_ids.decode_index import DecodeIndex
 
@@ -52,10 +53,7 @@ def node_changes(before: DecodeIndex, after: DecodeIndex, left_R: Places, came_M
 
 
 def _nodes_of(index: DecodeIndex, places_X: Places, depth: int) -> Places:
-    if depth == index.levels:
-        return places_X
-    begins = index.item_begin[depth].numpy()
-    return np.searchsorted(begins, places_X.astype(begins.dtype), side="right").astype(np.int64) - 1
+    return index.nodes_of(torch.from_numpy(places_X), depth).numpy()
 
 
 def _first_ranks(index: DecodeIndex, nodes_T: Places, others_X: Places, depth: int) -> Places:

@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from mmrec.data.splits import Split
 from mmrec.errors import InvalidArgumentError
 from mmrec.evaluation.intervals import Interval, bootstrap_intervals
-from mmrec.evaluation.lists import top_lists
+from mmrec.evaluation.lists import top_lists, unseen_items
 from mmrec.evaluation.measuring import rows_of
 from mmrec.evaluation.metrics import (
     CUTOFFS,
@@ -29,6 +28,7 @@ from mmrec.evaluation.metrics import (
 )
 from mmrec.generator.beam import exact_log_probs
 from mmrec.recommender.ranking_model import RankingModel
+from mmrec.runtime.device import autocast
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 DEFAULT_QUESTIONS = 200
@@ -118,12 +118,10 @@ def check_beam(
     for begin in range(0, len(chosen), QUESTIONS_AT_ONCE):
         rows = chosen[begin : begin + QUESTIONS_AT_ONCE]
         histories, targets = [test.histories[row] for row in rows], test.targets_U[rows]
-        eligible_BN = np.ones((len(rows), ranker.items), dtype=bool)
-        for place, history in enumerate(histories):
-            eligible_BN[place, history] = False
+        eligible_BN = unseen_items(histories, ranker.items)
         memory = ranker.read(histories)
         found_BK = ranker.generate(memory, eligible_BN, width=width).items_BW.cpu().numpy()
-        with torch.autocast(ranker.device.type, dtype=ranker.dtype, enabled=ranker.dtype != torch.float32):
+        with autocast(ranker.device, ranker.dtype):
             exact = exact_log_probs(ranker.parts.generator.semantic_id_head, memory, ranker.index, ranker.keys)
         scores_BN = np.where(eligible_BN, exact.float().cpu().numpy(), -np.inf).astype(np.float32)
         # In the order of their paths, so that ties fall as they do in the beam.

@@ -19,6 +19,7 @@ from mmrec.data.interactions import Interactions
 from mmrec.data.splits import Split
 from mmrec.evaluation.comparisons import Comparison, compare
 from mmrec.evaluation.floors import Scorer, item_knn, last_item_transitions, pair_counts, popularity
+from mmrec.evaluation.lists import unseen_items
 from mmrec.evaluation.measuring import Key, Measurement, QuestionChunk, seen_word
 from mmrec.evaluation.metrics import CUTOFFS, MetricRow, Ranks, main_cutoff
 from mmrec.evaluation.ratings import RatingRow
@@ -159,7 +160,7 @@ def fit_blends(
     for chunk in ranker.chunks(len(chosen)):
         rows = list(chosen[chunk.begin : chunk.end])
         histories = [validation.histories[row] for row in rows]
-        eligible_BN = _unseen(histories, ranker.items)
+        eligible_BN = unseen_items(histories, ranker.items)
         instructions_BD, instructions = None, None
         if bank is not None and sentences_U is not None:
             said = sentences_U[chunk.begin : chunk.end]
@@ -226,7 +227,7 @@ def evaluate(
         floor_scores = {name: score(asked.histories) for name, score in floors.items()}
         features: dict[str, npt.NDArray[np.float32]] = {}
         for remove_seen in (True, False):
-            eligible_BN = _unseen(asked.histories, ranker.items) if remove_seen else None
+            eligible_BN = unseen_items(asked.histories, ranker.items) if remove_seen else None
             if deleted_N.any():
                 everything_BN = np.ones((len(asked.histories), ranker.items), dtype=bool)
                 eligible_BN = (everything_BN if eligible_BN is None else eligible_BN) & ~deleted_N
@@ -273,13 +274,6 @@ def compare_with_floor(evaluation: Evaluation) -> tuple[Comparison, ...]:
     return compare(
         ranks, [(name, floor) for name in ORDER if name in ranks and name not in FLOORS], cutoff=evaluation.cutoff
     )
-
-
-def _unseen(histories: Sequence[npt.NDArray[np.int32]], items: int) -> npt.NDArray[np.bool_]:
-    eligible_BN = np.ones((len(histories), items), dtype=bool)
-    for row, history in enumerate(histories):
-        eligible_BN[row, history] = False
-    return eligible_BN
 
 
 def _candidates(

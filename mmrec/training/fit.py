@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ from mmrec.channels.blend import Blend
 from mmrec.channels.lexical import build_lexical_index
 from mmrec.channels.lsa_projection import fit_lsa_projection
 from mmrec.channels.transitions import count_transitions
-from mmrec.contract.items import Versions
+from mmrec.contract.items import Modality, Versions
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.splits import LeaveOneOut
 from mmrec.data.summary import DatasetSummary
@@ -61,6 +61,7 @@ from mmrec.recommender.artefact import (
     Parts,
     write_parts,
 )
+from mmrec.recommender.modality_vectors import only_modality
 from mmrec.recommender.ranking_model import CHANNELS, INSTRUCTED_CHANNELS, WISH, Histories, RankingModel
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.disk_errors import RESUME_HINT, refusals_as_errors
@@ -71,7 +72,7 @@ from mmrec.runtime.trainer import TrainingRun
 from mmrec.semantic_ids.decode_index import build_decode_index
 from mmrec.semantic_ids.report import TokenReport, categorical_columns, report_tokens
 from mmrec.semantic_ids.tokenizer import fit_tokenizer, tokenizer_from_tensors
-from mmrec.training.config import FitConfig, Modality
+from mmrec.training.config import FitConfig
 from mmrec.training.encoding import KEPT, Encoded, encode_dataset, keep_thumbnails, number_settings
 from mmrec.training.evaluation import BLENDS, Evaluation, evaluate, fit_blends
 from mmrec.training.instruction_tuning import InstructionSet, InstructionTuning, TaskFigures, read_instructions
@@ -381,7 +382,9 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
     """Fuse, quantise and train; all processes of a group come here together."""
     config, split, data = job.config, job.split, job.data
     device = job.processes.device
-    features = _masked(encoded.features, config.modality)
+    features = encoded.features
+    if config.modality != "both":
+        features = only_modality(features, Modality(config.modality))
     events = events_digest(split.train)
     with job.processes.main_first():
         fusion, fusion_key = _fusion(job, encoded, features, work)
@@ -638,8 +641,9 @@ def _predict_ratings(
 def _modalities(job: _Job) -> list[tuple[str, _Job]]:
     """The same job with one modality hidden, words in the lexical channel included."""
     jobs = []
-    alone: tuple[tuple[Modality, str], ...] = (("picture", "picture-only"), ("words", "words-only"))
-    for modality, name in alone:
+    modalities: tuple[Literal["picture", "words"], ...] = ("picture", "words")
+    for modality in modalities:
+        name = f"{modality}-only"
         data = job.data
         if modality == "picture":
             blank = ("",) * len(data.catalogue)
@@ -662,14 +666,6 @@ def _modality_rows(job: _Job, encoded: Encoded, work: WorkFolder) -> list[Metric
         )
         rows += [replace(row, name=name) for row in result.rows]
     return rows
-
-
-def _masked(features: ItemFeatures, modality: Modality) -> ItemFeatures:
-    if modality == "picture":
-        return features._replace(has_text_N=np.zeros_like(features.has_text_N))
-    if modality == "words":
-        return features._replace(has_image_N=np.zeros_like(features.has_image_N))
-    return features
 
 
 # --- publication ------------------------------------------------------------------------------------------------------
@@ -705,12 +701,9 @@ def _publish(writer: BundleWriter, job: _Job, made: _Made, key: dict[str, Any]) 
         "dataset_rows": asdict(data.summary),
         REJECTED_BELOW: data.rejected_below,
     }
-    if job.run.holds_changes is not None:
-        parameters[HOLDS_CHANGES] = job.run.holds_changes
-    if job.run.holds_events is not None:
-        parameters[HOLDS_EVENTS] = job.run.holds_events
-    if job.run.holds_deletions is not None:
-        parameters[HOLDS_DELETIONS] = job.run.holds_deletions
+    run = job.run
+    holds = {HOLDS_CHANGES: run.holds_changes, HOLDS_EVENTS: run.holds_events, HOLDS_DELETIONS: run.holds_deletions}
+    parameters |= {name: number for name, number in holds.items() if number is not None}
     return writer.commit(versions=versions, parameters=parameters)
 
 

@@ -187,7 +187,7 @@ def find_duplicates(
     config = config or DuplicateConfig()
     features = _check_features(features)
     scorer = _PairScorer(features, config)
-    first_P, second_P = _candidates(features, scorer.matcher, config, progress)
+    first_P, second_P = _candidates(features, scorer, config, progress)
     pairs = scorer.compare(first_P, second_P)
     thresholds = scorer.fit_thresholds(pairs)
     progress.start("comparing pairs")
@@ -203,10 +203,10 @@ class _PairScorer:
     def __init__(self, features: DuplicateFeatures, config: DuplicateConfig) -> None:
         self._features = features
         self._config = config
-        self._has_image_N: Flags = np.asarray(features.image_NI.any(axis=1))
-        self._has_text_N: Flags = np.asarray(features.text_NT.any(axis=1))
+        self.has_image_N: Flags = np.asarray(features.image_NI.any(axis=1))
+        self.has_text_N: Flags = np.asarray(features.text_NT.any(axis=1))
         self._words = None if features.texts is None else WordsMatcher(features.texts)
-        self.matcher = None if features.pixels_N3HW is None else PictureMatcher(features.pixels_N3HW, self._has_image_N)
+        self.matcher = None if features.pixels_N3HW is None else PictureMatcher(features.pixels_N3HW, self.has_image_N)
         with_texts = self._words is not None
         self._agree, self._alike = (_WORDS_AGREE, _WORDS_SAME) if with_texts else (_COSINE_AGREE, _COSINE_SAME)
         self._same, self._close = 1.0, 1.0
@@ -216,7 +216,7 @@ class _PairScorer:
         """All features of pairs except pixels."""
         features = self._features
         picture_P = _cosines(features.image_NI, first_P, second_P)
-        picture_P[~(self._has_image_N[first_P] & self._has_image_N[second_P])] = np.nan
+        picture_P[~(self.has_image_N[first_P] & self.has_image_N[second_P])] = np.nan
         cosine_P = _cosines(features.text_NT, first_P, second_P)
         if self._words is None:
             words_P, contradict_P = np.maximum(cosine_P, 0.0), np.zeros(len(first_P), np.bool_)
@@ -226,7 +226,7 @@ class _PairScorer:
             agree_P = (words_P >= _WORDS_AGREE) | (cosine_P >= _COSINE_AGREE)
             same_P = words_P >= _WORDS_SAME
         # Missing words do not disagree.
-        no_words_P = ~(self._has_text_N[first_P] & self._has_text_N[second_P])
+        no_words_P = ~(self.has_text_N[first_P] & self.has_text_N[second_P])
         return _Pairs(
             first_P, second_P, picture_P, words_P, agree_P | no_words_P, same_P & ~no_words_P, no_words_P, contradict_P
         )
@@ -236,8 +236,8 @@ class _PairScorer:
         config = self._config
         with_texts = self._words is not None
         differ_P = pairs.words_P < (_WORDS_DIFFER if with_texts else _COSINE_DIFFER)
-        differ_P &= self._has_text_N[pairs.first_P] & self._has_text_N[pairs.second_P] & ~np.isnan(pairs.picture_P)
-        nearest_N = _best_per_item(pairs, pairs.picture_P, differ_P, len(self._has_image_N))
+        differ_P &= self.has_text_N[pairs.first_P] & self.has_text_N[pairs.second_P] & ~np.isnan(pairs.picture_P)
+        nearest_N = _best_per_item(pairs, pairs.picture_P, differ_P, len(self.has_image_N))
         nearest = nearest_N[np.isfinite(nearest_N)]
         enough = len(nearest) >= 200
         self._same = float(np.quantile(nearest, 1 - _FALSE_PER_1000 / 1000)) if enough else 0.98
@@ -328,22 +328,19 @@ def _check_features(features: DuplicateFeatures) -> DuplicateFeatures:
 
 
 def _candidates(
-    features: DuplicateFeatures, matcher: PictureMatcher | None, config: DuplicateConfig, progress: Progress
+    features: DuplicateFeatures, scorer: _PairScorer, config: DuplicateConfig, progress: Progress
 ) -> tuple[Rows, Rows]:
     """Pairs of neighbours by picture, by words, by both together, and by crops of thumbnails.
 
     Each pair once, first below second.
     """
-    has_image_N: Flags = np.asarray(features.image_NI.any(axis=1))
-    has_text_N: Flags = np.asarray(features.text_NT.any(axis=1))
-    both_N = has_image_N & has_text_N
     joint_NJ = np.concatenate([features.image_NI, features.text_NT], axis=1) / np.float32(np.sqrt(2))
     keys = [np.zeros(0, np.int64)]
-    count = len(has_image_N)
+    count = len(joint_NJ)
     for name, vectors, rows in (
-        ("picture", features.image_NI, np.flatnonzero(has_image_N)),
-        ("words", features.text_NT, np.flatnonzero(has_text_N)),
-        ("picture and words", joint_NJ, np.flatnonzero(both_N)),
+        ("picture", features.image_NI, np.flatnonzero(scorer.has_image_N)),
+        ("words", features.text_NT, np.flatnonzero(scorer.has_text_N)),
+        ("picture and words", joint_NJ, np.flatnonzero(scorer.has_image_N & scorer.has_text_N)),
     ):
         if len(rows) < 2:
             continue
@@ -362,8 +359,8 @@ def _candidates(
         order = np.lexsort(own.T[: min(8, own.shape[1])])
         equal = (own[order[1:]] == own[order[:-1]]).all(axis=1)
         keys.append(_keys(rows[order[:-1][equal]], rows[order[1:][equal]], count))
-    if matcher is not None and len(matcher.rows) > 1:
-        keys.append(_crop_candidates(matcher, count, config, progress))
+    if scorer.matcher is not None and len(scorer.matcher.rows) > 1:
+        keys.append(_crop_candidates(scorer.matcher, count, config, progress))
     pairs = np.unique(np.concatenate(keys))
     return pairs // max(count, 1), pairs % max(count, 1)
 
@@ -422,42 +419,24 @@ def _groups(scorer: _PairScorer, pairs: _Pairs, strength_P: Floats, max_group: i
     """Join linked pairs, strongest first; of equal ones the lower rows first."""
     linked = np.flatnonzero(strength_P > 0)
     linked = linked[np.lexsort((pairs.second_P[linked], pairs.first_P[linked], -strength_P[linked]))]
-    holds = {
-        (first, second)
-        for first, second in zip(pairs.first_P[linked].tolist(), pairs.second_P[linked].tolist(), strict=True)
-    }
-    scored = {(first, second) for first, second in zip(pairs.first_P.tolist(), pairs.second_P.tolist(), strict=True)}
-    group_of: dict[int, int] = {}
-    members: dict[int, list[int]] = {}
-    links: dict[int, list[int]] = {}
-    for place in linked.tolist():
-        first, second = int(pairs.first_P[place]), int(pairs.second_P[place])
-        one, two = group_of.get(first), group_of.get(second)
-        left = [first] if one is None else members[one]
-        right = [second] if two is None else members[two]
-        if one is not None and one == two:
+    firsts, seconds = pairs.first_P[linked].tolist(), pairs.second_P[linked].tolist()
+    holds = set(zip(firsts, seconds, strict=True))
+    scored = set(zip(pairs.first_P.tolist(), pairs.second_P.tolist(), strict=True))
+    # At first every item is a group of its own.
+    group_of = {row: row for row in (*firsts, *seconds)}
+    members = {row: [row] for row in group_of}
+    links: dict[int, list[int]] = {row: [] for row in group_of}
+    for place, first, second in zip(linked.tolist(), firsts, seconds, strict=True):
+        one, two = group_of[first], group_of[second]
+        left, right = members[one], members[two]
+        if one == two:
             links[one].append(place)
-            continue
-        if len(left) + len(right) > max_group or not _can_join(scorer, left, right, holds, scored):
-            continue
-        target = min(first, second) if one is None and two is None else one if one is not None else two
-        assert target is not None
-        joined = sorted(left + right)
-        together = (
-            [*links.pop(one, []), *links.pop(two, []), place]
-            if one is not None and two is not None
-            else [
-                *links.pop(target, []),
-                place,
-            ]
-        )
-        for merged in (one, two):
-            if merged is not None:
-                members.pop(merged, None)
-        members[target], links[target] = joined, together
-        for row in joined:
-            group_of[row] = target
-    found = [_describe_group(scorer, pairs, members[name], links[name]) for name in members]
+        elif len(left) + len(right) <= max_group and _can_join(scorer, left, right, holds, scored):
+            members[one] = sorted(left + right)
+            links[one] += [*links.pop(two), place]
+            del members[two]
+            group_of.update(dict.fromkeys(right, one))
+    found = [_describe_group(scorer, pairs, rows, links[name]) for name, rows in members.items() if links[name]]
     return tuple(sorted(found, key=lambda group: (-group.similarity, group.rows)))
 
 
@@ -466,13 +445,11 @@ def _can_join(
 ) -> bool:
     """Whether at least half of the pairs between two groups are linked; missing pairs are scored now."""
     between = [(min(one, two), max(one, two)) for one in left for two in right]
-    new = np.array([pair for pair in between if pair not in scored], np.int64).reshape(-1, 2)
-    if len(new):
-        strength = scorer.strengths(scorer.compare(new[:, 0], new[:, 1]), compare_all=True)
-        scored.update((int(one), int(two)) for one, two in new.tolist())
-        holds.update(
-            (int(one), int(two)) for (one, two), value in zip(new.tolist(), strength, strict=True) if value > 0
-        )
+    new = [pair for pair in between if pair not in scored]
+    if new:
+        strength = scorer.strengths(scorer.compare(*np.array(new, np.int64).T), compare_all=True)
+        scored.update(new)
+        holds.update(pair for pair, value in zip(new, strength, strict=True) if value > 0)
     return sum(pair in holds for pair in between) >= _JOIN_SHARE * len(between)
 
 
@@ -485,21 +462,14 @@ def _describe_group(scorer: _PairScorer, pairs: _Pairs, rows: list[int], links: 
         for pair in zip(pairs.first_P[links].tolist(), pairs.second_P[links].tolist(), strict=True)
         if pair in scorer.difference
     ]
-    by: By = (
-        "words"
-        if not pictured.any()
-        else "both"
-        if pairs.agree_P[links].all() and _share_words(pairs, links)
-        else "picture"
-    )
+    by: By = "picture"
+    if not pictured.any():
+        by = "words"
+    elif pairs.agree_P[links].all() and (pairs.words_P[links] > 0).all():
+        by = "both"
     return DuplicateGroup(
         rows=tuple(rows),
         similarity=float(np.clip(similarity.min(), 0.0, 1.0)),
         difference=max(differences) if differences else None,
         by=by,
     )
-
-
-def _share_words(pairs: _Pairs, links: list[int]) -> bool:
-    """Whether the items of every link share words."""
-    return bool((pairs.words_P[links] > 0).all())

@@ -69,7 +69,7 @@ def test_mrr_is_the_expected_reciprocal_rank_inside_the_list() -> None:
 
 
 def test_a_row_as_json_has_the_documented_keys() -> None:
-    row = summarise("fused", ranks(1), remove_seen=True).as_json()
+    row = summarise("fused", ranks(1), seen="removed").as_json()
     assert row == {
         "name": "fused",
         "seen": "removed",
