@@ -179,19 +179,8 @@ class Catalogue:
         """A catalogue of these rows, in this order. Shape: (M,), integers, or (N,) booleans."""
         chosen = np.asarray(rows)
         indices = (np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64)).tolist()
-
-        def pick(values: Sequence[str]) -> tuple[str, ...]:
-            return tuple(values[i] for i in indices)
-
-        return Catalogue(
-            item_ids=pick(self.item_ids),
-            titles=pick(self.titles),
-            descriptions=pick(self.descriptions),
-            images=pick(self.images),
-            attributes={name: pick(values) for name, values in self.attributes.items()},
-            alive_N=None if self.alive_N is None else self.alive_N[indices],
-            kinds=self.kinds,
-        )
+        columns = {name: tuple(values[i] for i in indices) for name, values in self._columns().items()}
+        return self.from_columns(columns, self.kinds, None if self.alive_N is None else self.alive_N[indices])
 
     def has_words(self, words: ItemWords = EVERY_COLUMN) -> npt.NDArray[np.bool_]:
         """Which items have a title, a description, or an attribute that is words. Shape: (N,), bool."""
@@ -221,8 +210,13 @@ class Catalogue:
         return cls.from_columns(columns, _kinds_of(table.schema))
 
     @classmethod
-    def from_columns(cls, columns: Mapping[str, Sequence[str]], kinds: Mapping[str, str]) -> Catalogue:
-        """From columns of text by name, `item_id` among them, and the configured kinds of attributes."""
+    def from_columns(
+        cls,
+        columns: Mapping[str, Sequence[str]],
+        kinds: Mapping[str, str],
+        alive_N: npt.NDArray[np.bool_] | None = None,
+    ) -> Catalogue:
+        """From columns of text by name, `item_id` among them, the configured kinds of attributes, and `alive_N`."""
         empty = ("",) * len(columns["item_id"])
         return cls(
             item_ids=columns["item_id"],
@@ -230,6 +224,7 @@ class Catalogue:
             descriptions=columns.get("description", empty),
             images=columns.get("image", empty),
             attributes={name: values for name, values in columns.items() if name not in OWN_COLUMNS},
+            alive_N=alive_N,
             kinds=kinds,
         )
 

@@ -131,9 +131,9 @@ def check_dataset(
     log = ProblemLog(every)
     progress.start("tables")
     loaded = load_tables(root, log, now)
-    catalogue, interactions, events = loaded.catalogue, loaded.interactions, loaded.events
+    catalogue, events = loaded.catalogue, loaded.events
+    interactions, event_rows = events.interactions, events.summary.rows
     items = len(catalogue) if catalogue is not None else 0
-    event_rows = events.summary.rows if events is not None else 0
     progress.finish(f"{items:,} items, {event_rows:,} events")
     column_check = ColumnCheck()
     if catalogue is not None:
@@ -141,8 +141,7 @@ def check_dataset(
         log.extend(column_check.problems)
     repeats = _check_repeats(loaded, log)
     decoded = _check_pictures(root, loaded, log, progress)
-    time_column = events.time_column if events is not None else ""
-    first, last = _dates(interactions) if time_column == "timestamp" else ("", "")
+    first, last = _dates(interactions) if events.time_column == "timestamp" else ("", "")
     return CheckReport(
         dataset=str(root),
         items=items,
@@ -155,7 +154,7 @@ def check_dataset(
         without_content=_without_content(catalogue, column_check) if catalogue is not None else 0,
         with_events=len(np.unique(interactions.items_E)) / items if items else 0.0,
         users_with_three=int((interactions.lengths_U >= _MIN_EVENTS).sum()),
-        time_column=time_column,
+        time_column=events.time_column,
         first=first,
         last=last,
         density=_density(interactions, items),
@@ -174,7 +173,7 @@ def _without_content(catalogue: Catalogue, column_check: ColumnCheck) -> int:
 
 def _check_repeats(loaded: Loaded, log: ProblemLog) -> Repeats:
     """Count repeated events, and warn where so many distort training and evaluation."""
-    repeats = loaded.events.repeats if loaded.events is not None else Repeats(0, 0, 0, 0)
+    repeats = loaded.events.repeats
 
     def warn(kind: str, count: int, words: str) -> None:
         message = f"{count:,} of {repeats.events:,} events ({count / repeats.events:.1%}) {words}"

@@ -109,10 +109,8 @@ def read_dataset(
     log = ProblemLog()
     loaded = load_tables(root, log, min_rating=min_rating)
     raise_if_fatal(root, log.groups)
-    catalogue, interactions, summary = loaded.catalogue, loaded.interactions, loaded.summary
-    nobody = Interactions.empty()
-    rejected = loaded.events.rejected if loaded.events is not None else nobody
-    rated = loaded.events.rated if loaded.events is not None else nobody
+    catalogue, summary = loaded.catalogue, loaded.summary
+    interactions, rejected, rated = loaded.events.interactions, loaded.events.rejected, loaded.events.rated
     if catalogue is None:
         raise InvalidDatasetError(f"the dataset {str(root)!r} has no usable items table; see `mmrec check {root}`")
     raise_if_too_few_used(root, summary, loaded.settings.events.max_left_out if max_left_out is None else max_left_out)
@@ -141,7 +139,7 @@ def read_dataset(
         pictures=pictures,
         rejected=rejected,
         rated=rated,
-        rejected_below=None if loaded.events is None else loaded.events.rejected_below,
+        rejected_below=loaded.events.rejected_below,
         settings=loaded.settings,
         summary=summary,
         problems=log.groups,

@@ -74,6 +74,11 @@ class Events(NamedTuple):
     columns: tuple[ColumnUse, ...]
 
 
+_NOBODY = Interactions.empty()
+NO_EVENTS = Events(_NOBODY, _NOBODY, _NOBODY, None, "", Repeats(0, 0, 0, 0), TableSummary("", 0, 0), ())
+"""Of a dataset without an events table."""
+
+
 def read_events(
     table: Table,
     known: KnownItems | None,

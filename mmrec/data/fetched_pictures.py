@@ -22,8 +22,9 @@ from mmrec.data.fetching import PictureFetcher
 from mmrec.data.picture_names import STORED_SUFFIXES, stored_stem
 from mmrec.data.pictures import decode_picture, is_url, picture_format
 from mmrec.data.streaming import ItemStream
+from mmrec.data.table_files import check_folder
 from mmrec.data.urls import redacted_url
-from mmrec.errors import InvalidImageError, NotFoundError
+from mmrec.errors import InvalidImageError
 from mmrec.runtime.files import replace_file
 from mmrec.runtime.limits import check_number
 from mmrec.runtime.progress import NO_PROGRESS, Progress
@@ -86,8 +87,7 @@ def fetch_pictures(
         InvalidDatasetError: there is no items table, or it cannot be used.
     """
     check_number("threads", threads, low=1, high=64)
-    if not dataset.is_dir():
-        raise NotFoundError(f"the dataset {str(dataset)!r} does not exist; give a folder that holds items.*")
+    check_folder(dataset, "items.*")
     first_items, items = _urls(dataset)
     folder = dataset / "images"
     folder.mkdir(exist_ok=True)

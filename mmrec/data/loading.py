@@ -17,17 +17,16 @@ import pyarrow.compute as pc
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.column_check import setting_problems
-from mmrec.data.events import Events, KnownItems, read_events
-from mmrec.data.interactions import Interactions
+from mmrec.data.events import NO_EVENTS, Events, KnownItems, read_events
 from mmrec.data.inventory import column_problems, folder_problems, missing_column
 from mmrec.data.problems import Problem, ProblemLog, quoted
 from mmrec.data.row_problems import report_over_limits, report_rows
 from mmrec.data.settings import SETTINGS_FILE, DatasetSettings, read_settings
 from mmrec.data.summary import DatasetSummary, TableSummary
 from mmrec.data.table_batches import Places
-from mmrec.data.table_files import FORMAT_WORDS, find_table
+from mmrec.data.table_files import FORMAT_WORDS, check_folder, find_table
 from mmrec.data.tables import Table, read_table
-from mmrec.errors import InvalidDatasetError, NotFoundError
+from mmrec.errors import InvalidDatasetError
 
 
 class Loaded(NamedTuple):
@@ -40,7 +39,7 @@ class Loaded(NamedTuple):
         items_places: The file and line behind each of these numbers.
         items_file: Name of the items table; '' without one.
         events_file: Name of the events table; '' without one.
-        events: Of the events table; None without one.
+        events: Of the events table; `NO_EVENTS` without one.
         user_rows: Rows of the users table; None when there is no such table.
         summary: How many rows of items and events are used.
     """
@@ -51,14 +50,9 @@ class Loaded(NamedTuple):
     items_places: Places
     items_file: str
     events_file: str
-    events: Events | None
+    events: Events
     user_rows: int | None
     summary: DatasetSummary
-
-    @property
-    def interactions(self) -> Interactions:
-        """Positive events of known items; empty without events."""
-        return self.events.interactions if self.events is not None else Interactions.empty()
 
 
 def load_tables(
@@ -75,36 +69,31 @@ def load_tables(
     Raises:
         NotFoundError: there is no such folder.
     """
-    if not root.is_dir():
-        what = "is a file, not a folder" if root.exists() else "does not exist"
-        raise NotFoundError(f"the dataset {str(root)!r} {what}; give a folder that holds items.* and events.*")
+    check_folder(root, "items.* and events.*")
     settings = _settings(root, log)
     if min_rating is not None:
         settings = replace(settings, events=replace(settings.events, min_rating=min_rating))
     items = _table(root, "items", ("item_id",), log)
-    read = _read_items(items, settings, log) if items is not None else None
+    read = _read_items(items, settings, log) if items is not None else _NO_ITEMS
     events_table = _table(root, "events", ("user_id", "item_id"), log, required=False)
-    events = None
+    events = NO_EVENTS
     if events_table is not None:
-        events = read_events(events_table, read.known if read is not None else None, log, settings.events, now)
+        events = read_events(events_table, read.known, log, settings.events, now)
     users = _table(root, "users", ("user_id",), log, required=False)
     if users is not None:
         _check_users(users, log)
     log.extend(folder_problems(root), table="")
-    tables = [read.summary] if read is not None else []
+    tables = [part.summary for part, table in ((read, items), (events, events_table)) if table is not None]
     return Loaded(
         settings=settings,
-        catalogue=read.catalogue if read is not None else None,
-        item_lines_N=read.lines_N if read is not None else np.zeros(0, dtype=np.int64),
+        catalogue=read.catalogue,
+        item_lines_N=read.lines_N,
         items_places=items.places if items is not None else Places(""),
         items_file=items.file if items is not None else "",
         events_file=events_table.file if events_table is not None else "",
         events=events,
         user_rows=users.rows if users is not None else None,
-        summary=DatasetSummary(
-            tables=tuple([*tables, events.summary] if events is not None else tables),
-            event_columns=events.columns if events is not None else (),
-        ),
+        summary=DatasetSummary(tables=tuple(tables), event_columns=events.columns),
     )
 
 
@@ -148,6 +137,9 @@ class _Items(NamedTuple):
     lines_N: npt.NDArray[np.int64]
     known: KnownItems | None
     summary: TableSummary
+
+
+_NO_ITEMS = _Items(None, np.zeros(0, dtype=np.int64), None, TableSummary("", 0, 0))
 
 
 def _read_items(table: Table, settings: DatasetSettings, log: ProblemLog) -> _Items:

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 from mmrec.contract.events import UserEvent
 from mmrec.contract.forgotten_users import nobody
 from mmrec.data.feedback import takes
-from mmrec.data.table_files import find_table, table_files
+from mmrec.data.table_files import check_folder, table_files, usable_table
 from mmrec.data.tables import read_table
-from mmrec.errors import InvalidDatasetError, NotFoundError
+from mmrec.errors import InvalidDatasetError
 
 _TEXT = pa.large_string()
 _BATCH = 1 << 16
@@ -60,11 +60,8 @@ def with_recorded_events(
         NotFoundError: there is no such dataset.
         InvalidDatasetError: its events cannot be read, or have no times.
     """
-    if not dataset.is_dir():
-        raise NotFoundError(f"the dataset {str(dataset)!r} does not exist; give a folder that holds items.*")
-    path, problem = find_table(dataset, "events")
-    if problem is not None:
-        raise InvalidDatasetError(f"the dataset {str(dataset)!r} cannot be used: {problem.message}")
+    check_folder(dataset, "items.*")
+    path = usable_table(dataset, "events")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     own = {table.name for table in table_files(dataset, "events")}

@@ -18,7 +18,7 @@ from mmrec.contract.rules import MAX_ID_CHARS
 from mmrec.data.inventory import folder_problems, missing_column
 from mmrec.data.problems import Problem, quoted
 from mmrec.data.row_stream import RawRow, RowStream
-from mmrec.data.table_files import FORMAT_WORDS, find_table, is_table, table_parts
+from mmrec.data.table_files import FORMAT_WORDS, check_folder, is_table, table_parts, usable_table
 from mmrec.data.value_limits import limit_problem
 from mmrec.errors import InvalidDatasetError, NotFoundError
 from mmrec.runtime.limits import check_number
@@ -185,12 +185,8 @@ def open_table(root: Path, stem: str, required: tuple[str, ...]) -> RowStream:
         NotFoundError: there is no such folder.
         InvalidDatasetError: there is no such table, or two, or it cannot be read, or a column is missing.
     """
-    if not root.is_dir():
-        what = "is a file, not a folder" if root.exists() else "does not exist"
-        raise NotFoundError(f"the dataset {str(root)!r} {what}; give a folder that holds {stem}.*")
-    path, problem = find_table(root, stem)
-    if problem is not None:
-        raise InvalidDatasetError(f"the dataset {str(root)!r} cannot be used: {problem.message}")
+    check_folder(root, f"{stem}.*")
+    path = usable_table(root, stem)
     if path is None:
         named = "".join(f"; {problem}" for problem in folder_problems(root) if problem.kind == "misnamed table")
         raise InvalidDatasetError(

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from mmrec.data.problems import Problem
+from mmrec.errors import InvalidDatasetError, NotFoundError
 
 TABLES = ("items", "events", "users")
 FORMATS = ("parquet", "csv", "tsv", "jsonl")
@@ -72,6 +73,29 @@ def is_table(path: Path) -> bool:
 def is_hidden(name: str) -> bool:
     """Whether a file is hidden or internal to a program."""
     return name.startswith((".", "_"))
+
+
+def check_folder(root: Path, tables: str) -> None:
+    """Check that the folder of a dataset is there; `tables` says what it holds.
+
+    Raises:
+        NotFoundError: there is no such folder.
+    """
+    if not root.is_dir():
+        what = "is a file, not a folder" if root.exists() else "does not exist"
+        raise NotFoundError(f"the dataset {str(root)!r} {what}; give a folder that holds {tables}")
+
+
+def usable_table(root: Path, stem: str) -> Path | None:
+    """The table of this name; None where there is none.
+
+    Raises:
+        InvalidDatasetError: there are two.
+    """
+    path, problem = find_table(root, stem)
+    if problem is not None:
+        raise InvalidDatasetError(f"the dataset {str(root)!r} cannot be used: {problem.message}")
+    return path
 
 
 def find_table(root: Path, stem: str) -> tuple[Path | None, Problem | None]:

@@ -59,21 +59,9 @@ def draw_product(kind: str, colour: str, pattern: str, rng: np.random.Generator,
 def _mug(canvas: Canvas, dress: _Dress) -> None:
     canvas.shadow(16, 84, 85)
     canvas.paint(canvas.arc((56, 34, 88, 70), -100, 100, 6.5), dress.ground, shade="ball")
-    body = canvas.polygon(
-        [
-            (20, 24),
-            (68, 24),
-            (66.4, 74),
-            (65, 79),
-            (61.5, 83),
-            (56, 85),
-            (32, 85),
-            (26.5, 83),
-            (23, 79),
-            (21.6, 74),
-        ]
-    )
-    canvas.paint(body, dress.cloth, shade="round")
+    half = [(68, 24), (66.4, 74), (65, 79), (61.5, 83), (56, 85)]
+    outline = [(20, 24), *half, *((88 - x, y) for x, y in reversed(half[1:]))]
+    canvas.paint(canvas.polygon(outline), dress.cloth, shade="round")
     canvas.paint(canvas.ellipse(20, 18, 68, 30), dress.pale, shade="flat", edge=0.35)
     canvas.paint(canvas.ellipse(23.5, 20.2, 64.5, 29), mix(dress.deep, _DARK, 0.35), shade="side", edge=0.3)
 
@@ -112,23 +100,9 @@ def _backpack(canvas: Canvas, dress: _Dress) -> None:
     canvas.paint(canvas.arc((40, 6, 60, 28), 180, 360, 3.4), _DARK, shade="flat")
     for left in (16, 76):
         canvas.paint(canvas.rounded(left, 40, left + 8, 78, 4), dress.deep)
-    body = canvas.polygon(
-        [
-            (50, 13),
-            (66, 15),
-            (77, 27),
-            (80, 50),
-            (80, 80),
-            (74, 88),
-            (26, 88),
-            (20, 80),
-            (20, 50),
-            (23, 27),
-            (34, 15),
-        ],
-        smooth=True,
-    )
-    canvas.paint(body, dress.cloth)
+    half = [(50, 13), (66, 15), (77, 27), (80, 50), (80, 80), (74, 88)]
+    outline = [*half, *((100 - x, y) for x, y in reversed(half[1:]))]
+    canvas.paint(canvas.polygon(outline, smooth=True), dress.cloth)
     canvas.paint(canvas.arc((27, 22, 73, 56), 195, 345, 1.4), _DARK, shade="flat", edge=0)
     canvas.paint(canvas.rounded(29, 54, 71, 82, 6), mix(dress.ground, dress.deep, 0.45))
     canvas.paint(canvas.line([(33, 61), (67, 61)], 1.4), _DARK, shade="flat", edge=0)

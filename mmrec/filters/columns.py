@@ -108,11 +108,8 @@ class FilterColumn(NamedTuple):
         tally = self.tally
         if tally is not None:
             tally = tally.updated(zip(rows, new, strict=True), (self.texts[row] for row in rows if row < known))
-        values_N = self.values_N.replaced(np.array(rows, np.int64), self._values(new))
+        values_N = self.values_N.replaced(np.array(rows, np.int64), _values(self.kind, new, configured=tally is None))
         return FilterColumn(self.kind, texts, values_N, tally)
-
-    def _values(self, texts: Sequence[str]) -> pa.Array:
-        return _values(self.kind, texts, configured=self.tally is None)
 
 
 def read_column(texts: TextColumn, kind: str, *, configured: bool) -> FilterColumn:
@@ -127,7 +124,7 @@ def read_column(texts: TextColumn, kind: str, *, configured: bool) -> FilterColu
     return FilterColumn(kind, texts, Segmented(_values(kind, texts, configured=configured)), tally)
 
 
-def _values(kind: str, texts: Sequence[str], *, configured: bool = False) -> pa.Array:
+def _values(kind: str, texts: Sequence[str], *, configured: bool) -> pa.Array:
     if FAMILIES[kind] == "text":
         # Texts are compared unchanged; only a blank one is missing.
         return pa.array([text if text.strip() else None for text in texts], TEXT)

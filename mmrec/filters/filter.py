@@ -116,7 +116,12 @@ class CatalogueFilter:
 
     def column(self, name: str) -> FilterColumn:
         """A column, one of `columns`, with the kind that it has in filters."""
-        return self._read(name)
+        found = self._known(name)
+        if found is None:
+            # Two threads may both read it, with the same result.
+            found = read_column(self._texts[name], self._kind(name), configured=name in self._kinds)
+            self._remember(name, found)
+        return found
 
     def check_value(self, column: str, text: str) -> None:
         """Check a value that is to be added to a column; a blank one is none, and fits.
@@ -167,7 +172,7 @@ class CatalogueFilter:
     def _values(self, column: str, family: str, what: str) -> npt.NDArray[np.float64]:
         if column not in self._texts:
             raise InvalidArgumentError(f"there is no column {column!r:.60}; {instead(column, self._texts)}")
-        found = self._read(column)
+        found = self.column(column)
         if found.family != family:
             raise InvalidArgumentError(
                 f"column {column!r:.60} holds {NAMES[found.kind]}; it must hold nothing but {what}"
@@ -212,7 +217,7 @@ class CatalogueFilter:
         used = dict[str, FilterColumn]()
 
         def read(name: str) -> FilterColumn:
-            return used.setdefault(name, self._read(name))
+            return used.setdefault(name, self.column(name))
 
         found_N = Evaluation(key, self._texts, read).rows(parse_filter(key))
         return self._keep(key, found_N, tuple(map(_meaning, used, used.values())))
@@ -224,12 +229,12 @@ class CatalogueFilter:
             return before
         rows = self._item_ids.changed_since(kept.item_ids)
         # If a column has other units or spellings, the filter may mean something else, or be an error.
-        if rows is None or any(_meaning(name, self._read(name)) != (name, *meaning) for name, *meaning in kept.used):
+        if rows is None or any(_meaning(name, self.column(name)) != (name, *meaning) for name, *meaning in kept.used):
             return None
         found_N = np.zeros(self._items, np.bool_)
         found_N[: len(before)] = before[: self._items]
         rows_X = np.array([row for row in rows if row < self._items], np.int64)
-        delta = Evaluation(key, self._texts, lambda name: self._read(name).taken(rows_X))
+        delta = Evaluation(key, self._texts, lambda name: self.column(name).taken(rows_X))
         found_N[rows_X] = delta.rows(parse_filter(key))
         return found_N
 
@@ -241,14 +246,6 @@ class CatalogueFilter:
     @property
     def _item_ids(self) -> TextColumn:
         return self._texts["item_id"]
-
-    def _read(self, name: str) -> FilterColumn:
-        found = self._known(name)
-        if found is None:
-            # Two threads may both read it, with the same result.
-            found = read_column(self._texts[name], self._kind(name), configured=name in self._kinds)
-            self._remember(name, found)
-        return found
 
     def _kind(self, name: str) -> str:
         if name in self._kinds:
