@@ -194,13 +194,15 @@ class TransitionGraph(NamedTuple):
         return TransitionGraph._make((*matrices, *scales, items))
 
     def _strengths(self, weights_XC: sp.csr_array, two_hop: float) -> sp.csr_array:
-        direct_XC = _scaled(_scaled(weights_XC, self.row_scale_C) @ self.counts, self.column_scale_C)
+        direct_XC = self._hop(weights_XC, self.row_scale_C)
         if not two_hop:
             return direct_XC
         # Rows are normalised to one before the second hop, so that a hop through a hub does not outweigh a direct edge.
-        middle_XC = _scaled(_scaled(weights_XC, self.hop_scale_C) @ self.counts, self.column_scale_C)
-        two_hop_XC = _scaled(_scaled(middle_XC, self.row_scale_C) @ self.counts, self.column_scale_C)
+        two_hop_XC = self._hop(self._hop(weights_XC, self.hop_scale_C), self.row_scale_C)
         return (direct_XC + two_hop * (two_hop_XC - _scaled(weights_XC, self.returns_C))).tocsr()
+
+    def _hop(self, weights_XC: sp.csr_array, scale_C: npt.NDArray[np.float32]) -> sp.csr_array:
+        return _scaled(_scaled(weights_XC, scale_C) @ self.counts, self.column_scale_C)
 
 
 def _scaled(matrix: sp.csr_array, columns_N: npt.NDArray[np.float32]) -> sp.csr_array:

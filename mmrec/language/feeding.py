@@ -112,14 +112,18 @@ class DecoderOnly:
     def go_on(self, step: Step, ids_B: Tensor) -> Step:
         """See `Feeding`."""
         valid_BT = torch.cat([step.valid_BT, torch.ones_like(step.valid_BT[:, :1])], dim=1)
-        out = self._model(
-            input_ids=ids_B.unsqueeze(1),
-            attention_mask=valid_BT.long(),
-            position_ids=_positions(valid_BT)[:, -1:],
-            use_cache=True,
-            **{self._cache: step.cache},
-        )
+        out = self._written(ids_B.unsqueeze(1), valid_BT, step.cache)
         return Step(out.logits[:, -1].float(), out[self._cache], valid_BT)
+
+    def _written(self, ids_BS: Tensor, valid_BT: Tensor, cache: Any) -> Any:
+        """What the model says to words that are written after what is in the cache."""
+        return self._model(
+            input_ids=ids_BS,
+            attention_mask=valid_BT.long(),
+            position_ids=_positions(valid_BT)[:, -ids_BS.shape[1] :],
+            use_cache=True,
+            **{self._cache: cache},
+        )
 
     def written_logits(self, read: Embedded, ids_BS: Tensor) -> Tensor:
         """See `Feeding`."""
@@ -144,13 +148,7 @@ class DecoderOnly:
             return first_B1V
         step.cache.batch_repeat_interleave(texts)
         valid_BT = torch.ones(texts, read.valid_BT.shape[1] + ids_BS.shape[1] - 1, dtype=torch.bool).to(ids_BS.device)
-        out = self._model(
-            input_ids=ids_BS[:, :-1],
-            attention_mask=valid_BT.long(),
-            position_ids=_positions(valid_BT)[:, read.valid_BT.shape[1] :],
-            use_cache=True,
-            **{self._cache: step.cache},
-        )
+        out = self._written(ids_BS[:, :-1], valid_BT, step.cache)
         return torch.cat([first_B1V, out.logits.float()], dim=1)
 
 

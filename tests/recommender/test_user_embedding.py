@@ -13,6 +13,8 @@ from mmrec.contract.replies import Recommendations, UserEmbedding
 from mmrec.contract.requests import EmbedUserRequest, RecommendRequest
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
 from mmrec.recommender.user_embedding import RECOMMENDED, UserEmbedder
+from mmrec_encoders.fusion import Fusion
+from mmrec_encoders.item_encoder import Query
 from tests.recommender.small_shop import CATALOGUE, VECTORS
 
 ROWS = {"": ("a", "d"), "after a": ("a", "d"), "flat": ("a", "e")}
@@ -20,17 +22,13 @@ WORDS = np.array([0.0, 1.0], np.float32)
 
 
 class Vectors:
-    """The shop's vectors, an encoder whose every text is `WORDS`, and no fusion."""
+    """The shop's vectors, which have one length; every text is `WORDS`."""
 
     fused_ND = np.array(VECTORS, np.float32)
-    fusion = None
+    fusion = Fusion(2, 2, dimension=2)
 
-    @property
-    def encoder(self) -> Vectors:
-        return self
-
-    def encode_queries(self, queries: Sequence[Any]) -> list[np.ndarray]:
-        return [WORDS for _ in queries]
+    def query(self, query: Query) -> np.ndarray:
+        return WORDS
 
 
 def recommend(requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
