@@ -95,16 +95,8 @@ class Wording(Protocol):
         ...
 
 
-class WordingEngine(Protocol):
-    """An engine that may have a language model for words."""
-
-    def wording(self) -> Wording | None:
-        """What words its replies; None: the sentences of templates stay."""
-        ...
-
-
 def wording_of(engine: object) -> Wording | None:
-    """What words an engine's replies; None for an engine without."""
+    """What words an engine's replies, as its method `wording` says; None: the sentences of templates stay."""
     wording: Callable[[], Wording | None] | None = getattr(engine, "wording", None)
     return None if wording is None else wording()
 
@@ -155,16 +147,8 @@ class EngineFigures(NamedTuple):
     caches: Mapping[str, CacheUse]
 
 
-class MeasuredEngine(Protocol):
-    """An engine that can tell of its inside."""
-
-    def figures(self) -> EngineFigures:
-        """The figures now; safe to call from any thread, while requests are answered."""
-        ...
-
-
 def figures_of(engine: object) -> EngineFigures | None:
-    """The figures of an engine; None for an engine without."""
+    """The figures of an engine, as its method `figures` says, from any thread; None for an engine without."""
     figures: Callable[[], EngineFigures] | None = getattr(engine, "figures", None)
     return None if figures is None else figures()
 

@@ -16,6 +16,11 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.limits import check_number
 
 
+def evenly(count: int, most: int) -> npt.NDArray[np.int64]:
+    """At most `most` of `count` places, evenly spread: files are often sorted, so the first ones would not do."""
+    return np.unique(np.linspace(0, max(count - 1, 0), min(most, count)).astype(np.int64))
+
+
 class Split(NamedTuple):
     """Questions with their answers. Q questions, one per user at most.
 

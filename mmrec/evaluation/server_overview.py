@@ -97,7 +97,8 @@ def overview(now: Reading, before: Reading | None = None) -> list[OverviewTable]
     """
     start = before.time if before is not None else _one(now, "process_start_time_seconds") or now.time
     seen = _Interval(now, before, max(now.time - start, 1e-3))
-    return [_server(seen), _calls(seen), _work(seen), _stages(seen)]
+    server = OverviewTable("Server", ("what", "value"), tuple(_facts(seen)))
+    return [server, _calls(seen), _work(seen), _stages(seen)]
 
 
 class _Interval(NamedTuple):
@@ -148,10 +149,6 @@ class _Interval(NamedTuple):
         """Values of these labels that a metric has, in order."""
         found = self.now.values.get(name, {})
         return sorted({tuple(dict(one)[label] for label in labels) for one in found})
-
-
-def _server(seen: _Interval) -> OverviewTable:
-    return OverviewTable("Server", ("what", "value"), tuple(_facts(seen)))
 
 
 def _facts(seen: _Interval) -> Iterator[tuple[str, str]]:

@@ -119,7 +119,7 @@ class Dialogue:
         if not len(candidates_C):
             text = nothing_fits(state.constraints, self._relaxed(request, state))
             return ConversationTurn(text, state=replace(state, shown_ids=()))
-        if request.k and not _insists(request.text):
+        if request.k and not _says_anywhere(request.text, "insists"):
             asked = self._question(request, parsed, state, candidates_C, sponsored)
             if asked is not None:
                 return asked
@@ -302,10 +302,6 @@ def _says(text: str, what: str) -> bool:
 def _says_anywhere(text: str, what: str) -> bool:
     tokens = tokens_of(text)
     return any(phrase_at(tokens, at, vocabulary().table["replies"][what]) for at in range(len(tokens)))
-
-
-def _insists(text: str) -> bool:
-    return _says_anywhere(text, "insists")
 
 
 def _sponsored_column(parser: WishParser) -> str:

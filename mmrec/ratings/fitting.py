@@ -18,6 +18,7 @@ from scipy.optimize import minimize
 from scipy.sparse.linalg import svds
 
 from mmrec.data.interactions import EARLIEST_TIME, Interactions
+from mmrec.data.splits import evenly
 from mmrec.errors import InvalidArgumentError
 from mmrec.ratings.factorization import Factorization
 from mmrec.ratings.model import Evidence, Floats, RatingModel, RatingScale, TimeKernel, User, user_prior
@@ -240,7 +241,7 @@ class _Asked(NamedTuple):
 def _tune(model: RatingModel, learned: Interactions, validation: Interactions, config: RatingConfig) -> TimeKernel:
     """The kernel under which validation ratings are most likely, from the one of `model`."""
     users = np.flatnonzero(validation.lengths_U)
-    users = np.unique(users[np.linspace(0, len(users) - 1, min(config.tuning_users, len(users))).astype(int)])
+    users = users[evenly(len(users), config.tuning_users)]
     asked = [_asked(model, learned, validation, user, config.tuning_ratings) for user in users.tolist()]
     start = np.log([model.kernel.variance, model.kernel.scale, model.kernel.power, model.kernel.noise])
 

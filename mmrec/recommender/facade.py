@@ -325,7 +325,7 @@ class Recommender(SnapshotAnswers, EngineMethods):
         return replace(found, language_model=model.name, language_model_version=model.version)
 
     def figures(self) -> EngineFigures:
-        """What metrics tell of the inside; see `mmrec.contract.engine.MeasuredEngine`."""
+        """What metrics tell of the inside; see `mmrec.contract.engine.figures_of`."""
         now = self._now
         delta = now.parts.fused_ND.delta
         caches = {"filters": now.filters.cache_use, "labels": now.tagger.cache_use}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.data.splits import Split
+from mmrec.data.splits import Split, evenly
 from mmrec.errors import InvalidArgumentError
 from mmrec.evaluation.intervals import Interval, bootstrap_intervals
 from mmrec.evaluation.lists import top_lists, unseen_items
@@ -107,7 +107,7 @@ def check_beam(
     if questions < 1:
         raise InvalidArgumentError(f"the sample has {questions} questions; it must have 1 or more", field="beam_sample")
     of = len(test.targets_U)
-    chosen = np.unique(np.linspace(0, of - 1, min(of, questions)).astype(int)).tolist()
+    chosen = evenly(of, questions).tolist()
     longest = max(cutoffs)
     by_path_N = ranker.index.items_N.cpu().numpy()
     width = max(ranker.parts.beam_width, longest)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mmrec.channels.blend import Blend, BlendConfig, BlendSample, fit_blend
 from mmrec.data.interactions import Interactions
-from mmrec.data.splits import Split
+from mmrec.data.splits import Split, evenly
 from mmrec.evaluation.comparisons import Comparison, compare
 from mmrec.evaluation.floors import Scorer, item_knn, last_item_transitions, pair_counts, popularity
 from mmrec.evaluation.lists import unseen_items
@@ -147,9 +147,7 @@ def fit_blends(
         favoured: See `fit_blend`.
         seed: Of the draw of sentences.
     """
-    count = len(validation.targets_U)
-    # Evenly spread rather than the first ones: files are often sorted.
-    chosen = np.unique(np.linspace(0, max(count - 1, 0), min(config.questions, count)).astype(int))
+    chosen = evenly(len(validation.targets_U), config.questions)
     sentences_U = None
     if bank is not None:
         drawn = bank.draw(validation.targets_U[chosen], np.random.default_rng(seed))

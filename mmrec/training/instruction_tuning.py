@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 
 from mmrec.catalogue.catalogue import Catalogue
-from mmrec.data.splits import LeaveOneOut
+from mmrec.data.splits import LeaveOneOut, evenly
 from mmrec.errors import InvalidArgumentError, NotFoundError
 from mmrec.evaluation.metrics import Ranks
 from mmrec.generator.backbone import positions_of
@@ -218,7 +218,8 @@ class InstructionTuning:
                 {split.train.user_ids[user]: history for user, history in asked},
             )
             return [
-                self._figures(task, seen, _spread(places, questions), heads) for (task, seen), places in groups.items()
+                self._figures(task, seen, np.array(places)[evenly(len(places), questions)], heads)
+                for (task, seen), places in groups.items()
             ]
 
     def _figures(self, task: str, seen: bool, places_Q: npt.NDArray[np.int64], heads: _Heads) -> TaskFigures:
@@ -302,9 +303,3 @@ def _ranked(
         gains = np.array([ranks.ndcg_at(CUTOFF)[0], ranks.recall_at(CUTOFF)[0], ranks.recall_at(1)[0]])
     ndcg, recall, first = gains.tolist()
     return {f"ndcg@{CUTOFF}": ndcg} | ({"first": first} if example.candidates else {f"recall@{CUTOFF}": recall})
-
-
-def _spread(places: Sequence[int], most: int) -> npt.NDArray[np.int64]:
-    """Some of the places, evenly spread."""
-    chosen = np.unique(np.linspace(0, len(places) - 1, most).astype(int))
-    return np.array([places[place] for place in chosen], np.int64)

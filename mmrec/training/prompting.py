@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.data.dataset import read_dataset
+from mmrec.data.splits import evenly
 from mmrec.evaluation.metrics import Ranks
 from mmrec.language.instruction_templates import read_tasks
 from mmrec.language.instructions import Example, InstructionBuilder, InstructionConfig
@@ -81,9 +82,8 @@ def ranking_questions(dataset: Path, config: PromptingConfig) -> tuple[list[Exam
     builder = InstructionBuilder(data.catalogue, data.interactions, split, instructions)
     (task,) = [task for task in read_tasks() if task.kind == "ranking"]
     asked = [example for example in builder.evaluation([task], "test") if example.seen]
-    chosen = np.unique(np.linspace(0, len(asked) - 1, config.questions).astype(int))
     shown = list(builder.train([task])) if config.shots else []
-    return [asked[place] for place in chosen], shown
+    return [asked[place] for place in evenly(len(asked), config.questions)], shown
 
 
 def rank_by_prompting(

@@ -32,14 +32,12 @@ class Calibration:
         temperature: What scores are divided by before the softmax, above 0.
         rows: Rows measured.
         accuracy: Share whose most probable label is the right one, 0 to 1.
-        log_loss: Mean of -ln(probability of the right label).
         ece: Expected calibration error, 0 to 1; see `expected_calibration_error`.
     """
 
     temperature: float
     rows: int
     accuracy: float
-    log_loss: float
     ece: float
 
 
@@ -150,7 +148,6 @@ def fit_temperature(
         temperature=temperature,
         rows=len(measured_N),
         accuracy=float(right_N.mean()),
-        log_loss=log_loss(probabilities_NL, targets_N[measured_N]),
         ece=expected_calibration_error(probabilities_NL.max(axis=1), right_N),
     )
 

@@ -124,20 +124,12 @@ class DuplicateThresholds:
 
     Attributes:
         picture_same: Cosine of pictures from which on the pair is linked regardless of the words.
-        picture_close: Cosine of pictures from which on the pair is linked if the words agree.
-        max_difference: Grey levels for pairs with thumbnails and the same words.
-        words_agree: Share of words in common (or cosine, without texts) from which on words agree.
-        words_same: The same for pairs of which one has no picture.
-        expected_false_per_1000: Items of 1,000 expected to have a different product's picture above `picture_same`.
-        why: All of it as a sentence.
+        words_same: Share of words in common (or cosine, without texts) from which on words are the same.
+        why: These and the others as a sentence.
     """
 
     picture_same: float
-    picture_close: float
-    max_difference: float
-    words_agree: float
     words_same: float
-    expected_false_per_1000: float
     why: str
 
 
@@ -148,12 +140,10 @@ class Duplicates:
     Attributes:
         groups: Most similar first.
         thresholds: See `DuplicateThresholds`.
-        compared: Number of scored pairs.
     """
 
     groups: tuple[DuplicateGroup, ...]
     thresholds: DuplicateThresholds
-    compared: int
 
 
 class _Pairs(NamedTuple):
@@ -194,7 +184,7 @@ def find_duplicates(
     strength_P = scorer.strengths(pairs)
     progress.finish(f"{len(first_P):,} pairs compared")
     groups = _groups(scorer, pairs, strength_P, config.max_group)
-    return Duplicates(groups, thresholds, len(first_P))
+    return Duplicates(groups, thresholds)
 
 
 class _PairScorer:
@@ -256,8 +246,7 @@ class _PairScorer:
         words = "share of words in common, rare ones counting more" if with_texts else "cosine of the words"
         why = (
             f"pictures are near-identical from a cosine of {self._same:.4f} on ({given}), or from {self._close:.4f} on "
-            f"where the words agree; words agree from {_WORDS_AGREE if with_texts else _COSINE_AGREE} on and are the "
-            f"same from {_WORDS_SAME if with_texts else _COSINE_SAME} on ({words})"
+            f"where the words agree; words agree from {self._agree} on and are the same from {self._alike} on ({words})"
         )
         if self.matcher is not None:
             why += (
@@ -265,15 +254,7 @@ class _PairScorer:
                 f"{config.max_difference / 2:g} of 255 grey levels at 98% of places whatever the words, rising to "
                 f"{config.max_difference:g} where they are the same"
             )
-        return DuplicateThresholds(
-            picture_same=self._same,
-            picture_close=self._close,
-            max_difference=config.max_difference,
-            words_agree=_WORDS_AGREE if with_texts else _COSINE_AGREE,
-            words_same=_WORDS_SAME if with_texts else _COSINE_SAME,
-            expected_false_per_1000=expected,
-            why=why,
-        )
+        return DuplicateThresholds(self._same, self._alike, why)
 
     def strengths(self, pairs: _Pairs, *, compare_all: bool = False) -> Floats:
         """Score of each pair in (0, 2], 0 for pairs that are not duplicates. Shape: (P,), float32."""
