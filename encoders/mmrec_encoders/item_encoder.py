@@ -162,6 +162,17 @@ class ItemEncoder:
             return self.fusion.shape.image_dim
         return self.image.dim if self.image else 1
 
+    @property
+    def trained_fusion(self) -> Fusion:
+        """The fusion.
+
+        Raises:
+            FailedPreconditionError: it is not trained.
+        """
+        if self.fusion is None:
+            raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
+        return self.fusion
+
     def with_fusion(self, fusion: Fusion) -> ItemEncoder:
         """The same encoders with a fusion."""
         return ItemEncoder(self.image, self.text, fusion, self.words)
@@ -214,7 +225,7 @@ class ItemEncoder:
         Raises:
             FailedPreconditionError: the fusion is not trained.
         """
-        fusion = self._trained()
+        fusion = self.trained_fusion
         encoded = self.input_features(items)
         results: list[Vectors | MmrecError] = [encoded.errors.get(row, _nothing()) for row in range(len(items))]
         for row, vector in zip(encoded.rows, fusion.fuse(encoded.features), strict=True):
@@ -257,7 +268,7 @@ class ItemEncoder:
         Raises:
             FailedPreconditionError: the fusion is not trained.
         """
-        fusion = self._trained()
+        fusion = self.trained_fusion
         read = self.query_inputs(queries)
         # Two places for each search: its words and its picture.
         texts = {2 * row: words for row, words in read.texts.items()}
@@ -288,11 +299,6 @@ class ItemEncoder:
             except MmrecError as err:
                 errors[row] = err
         return EncoderInputs(texts, pictures, errors)
-
-    def _trained(self) -> Fusion:
-        if self.fusion is None:
-            raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
-        return self.fusion
 
     def _prepared(self, data: bytes) -> Pixels:
         """A picture as the model looks at it. What was decoded is released: it may have 300 times as many pixels."""

@@ -41,8 +41,8 @@ class Embedder:
         return [self._embed(request) for request in requests]
 
     def _embed(self, request: EmbedRequest) -> EmbedResults | MmrecError:
-        fusion, tokenizer = self._encoder.fusion, self._tokenizer
-        lengths = (*fusion.prefixes, fusion.dimension) if fusion else ()
+        fusion, tokenizer = self._encoder.trained_fusion, self._tokenizer
+        lengths = (*fusion.prefixes, fusion.dimension)
         if request.dimension and request.dimension not in lengths:
             return InvalidArgumentError(
                 f"dimension is {request.dimension}; this bundle's vectors may have {', '.join(map(str, lengths))} "
@@ -67,7 +67,7 @@ class Embedder:
                 continue
             # A tokenizer that only numbers the items of the catalogue has no codes for other items.
             codes = tokenizer.encode(vector[None])[0] if tokenizer.encodes_new else ()
-            if request.dimension and fusion:
+            if request.dimension:
                 vector = fusion.shorten(vector[None], request.dimension)[0]
             entries.append(ItemEmbedding(item.item_id, vector, tuple(int(code) for code in codes)))
         return EmbedResults(tuple(entries), self._versions)
@@ -81,7 +81,7 @@ def _check(encoder: ItemEncoder, items: Sequence[ItemInput], modality: Modality)
         lacks = {Modality.PICTURE: row not in found.pictures, Modality.WORDS: row not in found.texts}
         if row in found.errors:
             results.append(found.errors[row])
-        elif encoder.fusion is not None and lacks.get(modality):
+        elif lacks.get(modality):
             results.append(missing_modality(modality))
         else:
             results.append(np.empty(0, np.float32))
@@ -90,12 +90,12 @@ def _check(encoder: ItemEncoder, items: Sequence[ItemInput], modality: Modality)
 
 def _encode(encoder: ItemEncoder, items: Sequence[ItemInput], modality: Modality) -> list[Vectors | MmrecError]:
     """Vectors of one modality of described items; an item may fail alone."""
-    if modality is Modality.FUSED or encoder.fusion is None:
+    if modality is Modality.FUSED:
         return encoder.encode_inputs(items)
     encoded = encoder.input_features(items)
     features = only_modality(encoded.features, modality)
     present_M = features.has_image_N if modality is Modality.PICTURE else features.has_text_N
-    vectors_MD = encoder.fusion.fuse(features)
+    vectors_MD = encoder.trained_fusion.fuse(features)
     results: dict[int, Vectors | MmrecError] = dict(encoded.errors)
     for place, row in enumerate(encoded.rows):
         results[row] = vectors_MD[place] if present_M[place] else missing_modality(modality)

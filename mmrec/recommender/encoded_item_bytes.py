@@ -76,9 +76,7 @@ def unpack_items(
             for record, item, names in zip(records, items, fields, strict=True)
         )
         texts = record_texts(catalogue, encoder, records)
-    fusion = encoder.fusion
-    dimension = fusion.dimension if fusion else 0
-    count = len(items)
+    count, dimension = len(items), encoder.trained_fusion.dimension
     image_MI, has_image_M = np.zeros((count, encoder.image_dim), np.float32), np.zeros(count, np.bool_)
     text_MT, has_text_M = np.zeros((count, encoder.text.dim), np.float32), np.zeros(count, np.bool_)
     fused_MD = np.zeros((count, dimension), np.float32)

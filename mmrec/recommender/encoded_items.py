@@ -18,7 +18,7 @@ from mmrec.catalogue.change_applier import EncodeResult
 from mmrec.contract.field_mask import named_columns
 from mmrec.contract.items import ItemInput, ItemRecord
 from mmrec.data.pictures import decode_picture, picture_format
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
+from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.runtime.background import between_steps
 from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
@@ -83,8 +83,7 @@ def encode_items(
     Raises:
         FailedPreconditionError: the fusion is not trained.
     """
-    if encoder.fusion is None:
-        raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
+    fusion = encoder.trained_fusion
     errors: dict[int, MmrecError] = {}
     seen: set[str] = set()
     for place, item in enumerate(items):
@@ -101,7 +100,7 @@ def encode_items(
             records,
             texts,
             encoded.features,
-            encoder.fusion.fuse(encoded.features),
+            fusion.fuse(encoded.features),
             thumbnails_of([items[place] for place in places], encoder),
         ),
         places,

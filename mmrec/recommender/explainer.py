@@ -82,7 +82,7 @@ class Explainer:
         self._ranker = ranker
         self._catalogue = ranker.parts.catalogue
         self._interactions = ranker.parts.interactions
-        self._vectors = vectors if vectors is not None and vectors.encoder.fusion is not None else None
+        self._vectors = vectors
         self._shared = SharedValues(ranker.parts.catalogue)
         step = max(1, -(-len(self._catalogue) // _REFERENCE))
         self._reference_S = np.arange(0, len(self._catalogue), step)

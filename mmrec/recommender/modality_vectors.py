@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from mmrec.catalogue.segments import Segmented
 from mmrec.contract.items import Modality
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
+from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.recommender.encoded_items import EncodedItems
 from mmrec.understanding.thumbnails import THUMBNAIL_SIDE
 from mmrec.understanding.vector_index import IndexConfig, VectorIndex, build_vector_index
@@ -143,9 +143,7 @@ class ModalityVectors:
         Raises:
             FailedPreconditionError: the bundle has none.
         """
-        if self.encoder.fusion is None:
-            raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
-        return self.encoder.fusion
+        return self.encoder.trained_fusion
 
     def query(self, query: Query) -> Vectors:
         """Vector of words and a picture, in the space of the fused vectors. Shape: (D,)."""

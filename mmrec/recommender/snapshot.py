@@ -167,14 +167,14 @@ class SnapshotAnswers(Questions):
     def info(self) -> ServiceInfo:
         """What is served."""
         now = self.snapshot()
-        fusion, manifest = now.vectors.encoder.fusion, now.bundle.manifest
+        manifest = now.bundle.manifest
         return ServiceInfo(
             name=manifest.name,
             versions=now.versions,
             items=now.parts.catalogue.items,
             users=now.parts.interactions.users,
             dimension=now.parts.fused_ND.shape[1],
-            prefixes=fusion.prefixes if fusion else (),
+            prefixes=now.vectors.fusion.prefixes,
             levels=now.parts.semantic_ids_NP.shape[1],
             codebook_size=max(now.parts.tokenizer.widths),
             device=str(now.ranker.device),
