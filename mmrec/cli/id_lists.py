@@ -1,11 +1,12 @@
-"""Reads lists of ids, and weights by name, from flags."""
+"""Reads lists of ids, and weights by name, from flags, and the files that flags name."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from pathlib import Path
 
-from mmrec.errors import InvalidArgumentError
+from mmrec.errors import InvalidArgumentError, NotFoundError
 
 
 def read_ids(values: Sequence[str], flag: str) -> list[str]:
@@ -65,3 +66,16 @@ def read_weights(values: Sequence[str], flag: str) -> dict[str, float]:
             )
         weights[name] = weight
     return weights
+
+
+def read_text_file(path: Path, what: str) -> str:
+    """The text of a UTF-8 file that holds `what`.
+
+    Raises:
+        NotFoundError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        why = getattr(err, "strerror", "it is not UTF-8")
+        raise NotFoundError(f"cannot read {what} from {str(path)!r}: {why}") from err

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmrec.cli.engines import note_fallback
+from mmrec.cli.id_lists import read_text_file
 from mmrec.contract.items import FilterMode
 from mmrec.contract.replies import SearchResults
 from mmrec.contract.requests import SearchRequest
@@ -30,12 +31,8 @@ def read_queries(path: Path, flags: Mapping[str, object]) -> list[SearchRequest]
         InvalidArgumentError: a line is not a JSON object, has an unknown field, or a value breaks a rule; the message
             names the line.
     """
-    try:
-        # Not splitlines: JSON strings may contain U+2028 and other characters that it treats as line ends.
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as err:
-        why = getattr(err, "strerror", "it is not UTF-8")
-        raise NotFoundError(f"cannot read searches from {str(path)!r}: {why}") from err
+    # Not splitlines: JSON strings may contain U+2028 and other characters that it treats as line ends.
+    lines = read_text_file(path, "searches").split("\n")
     requests = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():

@@ -14,6 +14,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from mmrec.cli.engines import recommender_loader
+from mmrec.cli.id_lists import read_text_file
 from mmrec.cli.options import Compute, Writing
 from mmrec.cli.output import Output
 from mmrec.errors import InvalidArgumentError, NotFoundError
@@ -291,15 +292,10 @@ def _metrics_address(text: str) -> tuple[str, int | None]:
 
 
 def _read_token(path: str, say: _Say) -> str:
-    try:
-        token = Path(path).read_text(encoding="utf-8").strip()
-        mode = Path(path).stat().st_mode & 0o777
-    except (OSError, UnicodeDecodeError) as err:
-        raise NotFoundError(
-            f"cannot read a token from {path!r}: {getattr(err, 'strerror', 'it is not UTF-8')}"
-        ) from err
+    token = read_text_file(Path(path), "a token").strip()
     if not token:
         raise InvalidArgumentError(f"the token file {path!r} is empty; write the token into it", field="token_file")
+    mode = Path(path).stat().st_mode & 0o777
     if os.name == "posix" and mode & 0o077:
         say.warn(f"others may use the token file {path!r} (mode {mode:o}); run: chmod 600 {path}")
     return token

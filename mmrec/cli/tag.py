@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mmrec.cli.engines import Connection, Place, holds_dataset, note_missing, open_engine
-from mmrec.cli.id_lists import read_ids
+from mmrec.cli.id_lists import read_ids, read_text_file
 from mmrec.cli.option_groups import Defaults, Flag, RequestFlags
 from mmrec.cli.options import Compute
 from mmrec.cli.output import Output
@@ -17,7 +17,7 @@ from mmrec.contract.items import ItemFailure, ItemInput, Modality
 from mmrec.contract.replies import TagResults
 from mmrec.contract.requests import TagRequest
 from mmrec.contract.rules import Picture
-from mmrec.errors import InvalidArgumentError, NotFoundError
+from mmrec.errors import InvalidArgumentError
 from mmrec.sdk.options import TagOptions
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def tag(
         InvalidArgumentError: a flag breaks a rule, or belongs to the other mode.
         NotFoundError: a file cannot be read, or the folder is neither a bundle nor a dataset.
     """
-    options["labels"] = (*options["labels"], *(_lines(Path(labels_file)) if labels_file else ()))
+    options["labels"] = (*options["labels"], *(_labels_of(Path(labels_file)) if labels_file else ()))
     server = connection.server
     if place and not server and holds_dataset(Path(place)):
         given: dict[str, object] = {"--items": items, "--text": text, "--picture": picture}
@@ -134,12 +134,8 @@ def _refuse(flags: dict[str, object], why: str, instead: str) -> None:
         raise InvalidArgumentError(f"{given[0]} is given, but {why}; leave it out, or name {instead}")
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as err:
-        why = getattr(err, "strerror", "it is not UTF-8")
-        raise NotFoundError(f"cannot read labels from {str(path)!r}: {why}") from err
+def _labels_of(path: Path) -> list[str]:
+    return [line.strip() for line in read_text_file(path, "labels").splitlines() if line.strip()]
 
 
 def _print_tags(output: Output, found: TagResults) -> None:

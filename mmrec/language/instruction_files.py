@@ -111,7 +111,8 @@ def write_statistics(folder: Path, statistics: InstructionStatistics, about: Map
 
 def read_examples(path: Path) -> list[Example]:
     """The examples of a JSONL file."""
-    return [_example(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    # Not splitlines: JSON strings may contain U+2028 and other characters that it treats as line ends.
+    return [_example(json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def _row(example: Example) -> dict[str, Any]:

@@ -147,6 +147,8 @@ def test_the_same_seed_makes_the_same_examples() -> None:
 
 def test_files_hold_the_examples_and_statistics_their_numbers(tmp_path: Path) -> None:
     examples = list(builder().evaluation(TASKS, "test"))
+    # A separator of lines that JSON does not escape.
+    examples[-1] = replace(examples[-1], input=(Part("mug\u2028jug"),))
     statistics = InstructionStatistics()
     write_split(tmp_path, "test", iter(examples), statistics)
     assert read_examples(tmp_path / "test.jsonl") == examples
