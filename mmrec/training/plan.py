@@ -16,7 +16,7 @@ from mmrec.generator.backbone import build_backbone
 from mmrec.generator.item_tokens import ItemTable
 from mmrec.generator.model import Generator
 from mmrec.training.config import FitConfig
-from mmrec.training.splitting import split_events, without_events
+from mmrec.training.splitting import split_events
 from mmrec.training.starting import started_config
 
 _WEIGHT_BYTES = 4
@@ -65,10 +65,9 @@ def plan_fit(dataset: str | os.PathLike[str], config: FitConfig) -> FitPlan:
         InvalidArgumentError: the pretrained model cannot be read or tuned as asked.
     """
     data = read_dataset(dataset, require=config.require, max_left_out=config.max_left_out, min_rating=config.min_rating)
-    if data.interactions.events:
-        train = split_events(data.interactions, config.split, data.root).train
-    else:
-        train = without_events(data.interactions).train
+    train = data.interactions
+    if train.events:
+        train = split_events(train, config.split, data.root).train
     items = len(data.catalogue)
     if config.start_from:
         config = replace(config, generator=started_config(config.generator, open_bundle(config.start_from)))

@@ -64,9 +64,7 @@ def report_evaluation(folder: str | os.PathLike[str], result: BundleEvaluation) 
             f"items. {_HELD_OUT[result.split]} Random ranking has a Recall@{k} of about "
             f"{min(1.0, k / evaluation.items):.4f}."
         ),
-        Heading(2, "Accuracy"),
-        Figure("accuracy", f"NDCG@{k} with 95% intervals, seen items removed; floors are grey", _bars(evaluation)),
-        _accuracy(evaluation.rows, evaluation.cutoffs, k),
+        *_accuracy(evaluation.rows, evaluation.cutoffs, k),
         Text(
             "Seen items removed means that items of the history cannot be recommended. Metrics are "
             "averaged over the orders of ties. Intervals are 95% bootstrap intervals over users."
@@ -131,13 +129,7 @@ def report_comparison(folder: str | os.PathLike[str], result: BundleComparison) 
             f"The row {result.ranker} of {', '.join(result.names)}, measured with mmrec {mmrec.__version__} on the "
             f"same {result.questions:,} users, ranked among all {result.items:,} items. {_HELD_OUT[result.split]}"
         ),
-        Heading(2, "Accuracy"),
-        Figure(
-            "accuracy",
-            f"NDCG@{k} with 95% intervals, seen items removed; floors are grey",
-            draw_bars(_bar_rows(_removed(rows), k), f"NDCG@{k}"),
-        ),
-        _accuracy(rows, result.cutoffs, k),
+        *_accuracy(rows, result.cutoffs, k),
         Heading(2, "Differences"),
         Text(_TESTS),
         Figure(
@@ -208,11 +200,7 @@ def _bar_rows(rows: Iterable[MetricRow], k: int) -> list[Bar]:
     return made
 
 
-def _bars(evaluation: Evaluation) -> bytes:
-    return draw_bars(_bar_rows(_removed(evaluation.rows), evaluation.cutoff), f"NDCG@{evaluation.cutoff}")
-
-
-def _accuracy(rows: Sequence[MetricRow], cutoffs: Sequence[int], k: int) -> TextTable:
+def _accuracy(rows: Sequence[MetricRow], cutoffs: Sequence[int], k: int) -> list[Block]:
     columns = ["ranked by", "seen items"]
     columns += [f"{name}@{length}" for length in cutoffs for name in ("Recall", "NDCG", "MRR")]
     columns.insert(2, f"NDCG@{k}, 95%")
@@ -221,7 +209,12 @@ def _accuracy(rows: Sequence[MetricRow], cutoffs: Sequence[int], k: int) -> Text
         low, high = row.intervals.get(f"ndcg@{k}", (math.nan, math.nan))
         figures = [f"{metric[n]:.4f}" for n in cutoffs for metric in (row.recall, row.ndcg, row.mrr)]
         cells.append([row.name, row.seen, f"{low:.4f} to {high:.4f}", *figures])
-    return TextTable(columns, cells)
+    bars = draw_bars(_bar_rows(_removed(rows), k), f"NDCG@{k}")
+    return [
+        Heading(2, "Accuracy"),
+        Figure("accuracy", f"NDCG@{k} with 95% intervals, seen items removed; floors are grey", bars),
+        TextTable(columns, cells),
+    ]
 
 
 def _groups(evaluation: Evaluation) -> list[Block]:
