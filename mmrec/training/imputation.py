@@ -26,6 +26,7 @@ from mmrec.catalogue.item_words import ItemWords
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.limits import check_choice, check_numbers
 from mmrec.runtime.progress import NO_PROGRESS, Progress
+from mmrec.training.modality import Modality, visible
 from mmrec.understanding.calibration import best_temperature, expected_calibration_error, grouped_folds, softmax
 from mmrec.understanding.tagging import MAX_LABELS, check_labels, label_vectors
 from mmrec_encoders.embedding.catalogue import encode_pictures, encode_words
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from mmrec_encoders.item_encoder import ItemEncoder
 
 Floats = npt.NDArray[np.float32]
-Modality = Literal["both", "picture", "words"]
 Source = Literal["given", "filled", "empty"]
 
 _COVERAGE_AT = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -348,12 +348,7 @@ def _zero_shot(
     labels_LD = label_vectors(
         names, lambda texts: trained.text_query(encoder.text.encode(texts, query=True)), column=column
     )
-    image_N = features.has_image_N & (modality != "words")
-    text_N = features.has_text_N & (modality != "picture")
-    items_ND = fusion.fuse(
-        ItemFeatures(features.image_NI * image_N[:, None], image_N, features.text_NT * text_N[:, None], text_N)
-    )
-    return LabelExamples(labels_LD, np.where((image_N | text_N)[:, None], items_ND, np.float32(0)))
+    return LabelExamples(labels_LD, fusion.fuse(visible(features, modality)))
 
 
 # --- learning ---------------------------------------------------------------------------------------------------------
