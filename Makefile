@@ -85,7 +85,7 @@ bench-decode: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks decode upserts $(ARGS)
 
 bench-embed: $(STAMP) $(PEERS)/installed.stamp
-	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks embed texts vector-search movielens fashion --peers $(PEERS) $(ARGS)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks embed texts vector-search fashion --peers $(PEERS) $(ARGS)
 
 bench-language: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks language $(ARGS)

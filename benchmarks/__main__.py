@@ -24,7 +24,6 @@ BENCHMARKS = {
     "heads": "forms of the semantic-ID head on one trained LLM (after quality's beauty-seed-0)",
     "tokenizers": "semantic IDs by every tokenizer: collisions, use of codes, sense of prefixes (data folder)",
     "language": "constraints from words and other language figures, in pieces (some need the data folder)",
-    "movielens": "fused embedding beside pictures alone and words alone (data folder)",
 }
 """Module of the same name (a hyphen becomes an underscore), which has ``run(options)``."""
 BY_DEFAULT = ("decode", "service")

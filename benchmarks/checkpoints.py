@@ -7,13 +7,11 @@ same work. Nothing is downloaded: the vocabulary is the one that open_clip ships
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.kept import staged
 from benchmarks.report import WORK
-
-__all__ = ["MODEL", "Checkpoints", "clip_checkpoints"]
 
 MODEL = "ViT-B-32"
 
@@ -40,20 +38,22 @@ def clip_checkpoints(seed: int = 0) -> Checkpoints:
     import torch
     from safetensors.torch import save_file
 
-    staging = folder.with_name(f".{folder.name}")
-    shutil.rmtree(staging, ignore_errors=True)
     config = open_clip.get_model_config(MODEL)
     torch.manual_seed(seed)
     model = open_clip.CLIP(**config).eval()
-    (staging / "open_clip").mkdir(parents=True)
     preprocess = {"mean": list(open_clip.OPENAI_DATASET_MEAN), "std": list(open_clip.OPENAI_DATASET_STD)}
-    (staging / "open_clip" / "open_clip_config.json").write_text(
-        json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}), encoding="utf-8"
-    )
-    save_file(model.state_dict(), staging / "open_clip" / "open_clip_model.safetensors")
-    _for_transformers(model.state_dict(), preprocess, staging / "transformers")
-    staging.replace(folder)
+    with staged(folder) as staging:
+        (staging / "open_clip").mkdir()
+        _write_json(
+            staging / "open_clip" / "open_clip_config.json", {"model_cfg": config, "preprocess_cfg": preprocess}
+        )
+        save_file(model.state_dict(), staging / "open_clip" / "open_clip_model.safetensors")
+        _for_transformers(model.state_dict(), preprocess, staging / "transformers")
     return found
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
 
 
 def _for_transformers(weights: dict[str, Any], preprocess: dict[str, Any], folder: Path) -> None:
@@ -116,39 +116,35 @@ def _write_processor(preprocess: dict[str, Any], folder: Path) -> None:
         {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}.get(word, word): number
         for word, number in tokenizer.encoder.items()
     }
-    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
+    _write_json(folder / "vocab.json", vocabulary)
     merges = "\n".join(" ".join(pair) for pair in tokenizer.bpe_ranks)
     (folder / "merges.txt").write_text(f"#version: 0.2\n{merges}\n", encoding="utf-8")
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps(
-            {
-                "tokenizer_class": "CLIPTokenizer",
-                "model_max_length": 77,
-                "bos_token": "<|startoftext|>",
-                "eos_token": "<|endoftext|>",
-                "unk_token": "<|endoftext|>",
-                "pad_token": "<|endoftext|>",
-            }
-        ),
-        encoding="utf-8",
+    _write_json(
+        folder / "tokenizer_config.json",
+        {
+            "tokenizer_class": "CLIPTokenizer",
+            "model_max_length": 77,
+            "bos_token": "<|startoftext|>",
+            "eos_token": "<|endoftext|>",
+            "unk_token": "<|endoftext|>",
+            "pad_token": "<|endoftext|>",
+        },
     )
-    (folder / "preprocessor_config.json").write_text(
-        json.dumps(
-            {
-                "image_processor_type": "CLIPImageProcessor",
-                "processor_class": "CLIPProcessor",
-                "do_convert_rgb": True,
-                "do_resize": True,
-                "size": {"shortest_edge": 224},
-                "resample": 3,
-                "do_center_crop": True,
-                "crop_size": {"height": 224, "width": 224},
-                "do_rescale": True,
-                "rescale_factor": 1 / 255,
-                "do_normalize": True,
-                "image_mean": preprocess["mean"],
-                "image_std": preprocess["std"],
-            }
-        ),
-        encoding="utf-8",
+    _write_json(
+        folder / "preprocessor_config.json",
+        {
+            "image_processor_type": "CLIPImageProcessor",
+            "processor_class": "CLIPProcessor",
+            "do_convert_rgb": True,
+            "do_resize": True,
+            "size": {"shortest_edge": 224},
+            "resample": 3,
+            "do_center_crop": True,
+            "crop_size": {"height": 224, "width": 224},
+            "do_rescale": True,
+            "rescale_factor": 1 / 255,
+            "do_normalize": True,
+            "image_mean": preprocess["mean"],
+            "image_std": preprocess["std"],
+        },
     )

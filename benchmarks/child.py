@@ -16,8 +16,6 @@ from typing import Any
 
 from benchmarks.report import ROOT
 
-__all__ = ["ChildError", "call", "run_script"]
-
 _MARK = "measured: "
 
 

@@ -18,10 +18,8 @@ from mmrec.channels.content import ContentConfig, content_scores
 from mmrec.data.interactions import Interactions
 from mmrec.evaluation.metrics import rank_targets
 
-__all__ = ["METRICS", "ColdQuestions", "answer_questions", "cold_questions", "draw_cold_items"]
-
 METRICS = ("Recall@10", "Recall@50", "NDCG@10", "Recall@10 among held-out films")
-SHARE, LEAST_HISTORY = 0.2, 5
+SHARE = 0.2
 _CHUNK = 2048
 
 
@@ -49,16 +47,31 @@ def draw_cold_items(interactions: Interactions, items: int, seed: int = 0) -> np
 
 
 def cold_questions(
-    interactions: Interactions, cold_N: npt.NDArray[np.bool_], users: int | None = None
+    interactions: Interactions,
+    cold_N: npt.NDArray[np.bool_],
+    *,
+    least_history: int,
+    warm_histories: bool = False,
+    users: int | None = None,
 ) -> ColdQuestions:
-    """Every event of a held-out item with `LEAST_HISTORY` events before it, of the first `users` users."""
+    """Every event of a held-out item with enough events before it.
+
+    Args:
+        interactions: All events.
+        cold_N: Items that are held out. Shape: (N,), bool.
+        least_history: Events before it.
+        warm_histories: Whether the history is of other items alone.
+        users: Of the first so many users; None for all.
+    """
     asked, histories, targets = [], [], []
     for user in range(interactions.users if users is None else min(users, interactions.users)):
         items = interactions.history(user)
-        for place in np.flatnonzero(cold_N[items]).tolist():
-            if place >= LEAST_HISTORY:
+        is_cold_T = cold_N[items]
+        for place in np.flatnonzero(is_cold_T).tolist():
+            history = items[:place][~is_cold_T[:place]] if warm_histories else items[:place]
+            if len(history) >= least_history:
                 asked.append(user)
-                histories.append(items[:place])
+                histories.append(history)
                 targets.append(int(items[place]))
     return ColdQuestions(np.array(asked, np.int64), histories, np.array(targets, np.int32))
 

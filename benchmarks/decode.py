@@ -20,6 +20,7 @@ from torch import Tensor
 
 from benchmarks.decode_pairs import count_violations
 from benchmarks.decode_peer import LanguageModelScorer, SpelledCodes
+from benchmarks.measuring import milliseconds
 from benchmarks.options import Options
 from benchmarks.report import Report, gpu_suffix
 from benchmarks.rows import Rows
@@ -87,11 +88,11 @@ def run(options: Options) -> None:
     torch.set_num_threads(options.threads)
     sizes = SIZES[:2] if options.quick else SIZES
     rows = Rows("decode", options, {"sizes": sizes})
-    suffix = gpu_suffix(str(where)) + ("-quick" if options.quick else "")
+    suffix = gpu_suffix(str(where))
     shape = (
         f"{LAYERS} layers, {HIDDEN} wide, histories of {HISTORY}, beam {BEAM}, float32 on {where}, {options.threads} "
+        "threads; what was seen is left out"
     )
-    shape += "threads; what was seen is left out"
     if where.type == "cuda":
         shape += "; without CUDA graphs; the limits are those that are asked of two CPU cores"
     _peer_table(rows, options, where, suffix, shape)
@@ -128,11 +129,11 @@ def _beside_peer(batch: int, where: torch.device) -> dict[str, Any]:
     peer = SpelledCodes(shop.paths_NP, hidden=HIDDEN, layers=LAYERS, heads=HEADS, device=where)
     histories = shop.histories(batch)
     places = shop.index.place_of_rows(ITEMS).cpu().numpy()
-    fast = _seconds(lambda: shop.recommend(histories, places), repeats=100)
-    slow = _seconds(lambda: peer.generate(histories, BEAM), repeats=3)
+    fast = statistics.median(milliseconds(lambda _: shop.recommend(histories, places), repeats=100))
+    slow = statistics.median(milliseconds(lambda _: peer.generate(histories, BEAM), repeats=3))
     times = slow / fast
     must = PEER_TIMES[batch]
-    cells = (batch, 1000 * fast, batch / fast, 1000 * slow, batch / slow, times, f">= {must:.0f}", times >= must)
+    cells = (batch, fast, 1000 * batch / fast, slow, 1000 * batch / slow, times, f">= {must:.0f}", times >= must)
     return {"cells": cells}
 
 
@@ -269,9 +270,9 @@ def _growth_table(
         table.append(
             (
                 items,
-                1000 * row["one"],
+                row["one"],
                 growth[0],
-                1000 * row["sixteen"],
+                row["sixteen"],
                 growth[1],
                 f"<= {MOST_GROWTH}",
                 max(growth) <= MOST_GROWTH,
@@ -308,7 +309,8 @@ def _growth(items: int, where: torch.device) -> dict[str, Any]:
     shop = _shop(items, where, keys="codes")
     places = shop.index.place_of_rows(items).cpu().numpy()
     one, sixteen = (
-        _seconds(lambda batch=batch: shop.recommend(shop.histories(batch), places), repeats=20) for batch in (1, 16)
+        statistics.median(milliseconds(lambda _, size=size: shop.recommend(shop.histories(size), places), repeats=20))
+        for size in (1, 16)
     )
     return {"one": one, "sixteen": sixteen, "bytes": shop.index.memory / items, "build": shop.build_seconds}
 
@@ -422,16 +424,6 @@ def _shop(items: int, where: torch.device, keys: PathKeys = "nodes") -> _Shop:
         tokens_NH = model.item_tokens()
         index = index.to(where)
         return _Shop(paths, index, build_seconds, model, tokens_NH, model.node_keys(tokens_NH, index), where)
-
-
-def _seconds(work: Callable[[], object], repeats: int) -> float:
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def _wait(device: torch.device) -> None:

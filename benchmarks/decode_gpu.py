@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from benchmarks.measuring import milliseconds
 from benchmarks.options import Options
 from benchmarks.report import Report, gpu_suffix
 from benchmarks.rows import Rows
@@ -82,7 +82,7 @@ def run(options: Options) -> None:
     batches = BATCHES[:4] if options.quick else BATCHES
     items, node_items = (100_000, 20_000) if options.quick else (ITEMS, NODE_ITEMS)
     rows = Rows("decode-gpu", options, {"items": items, "node items": node_items, "batches": batches})
-    suffix = gpu_suffix(str(where)) + ("-quick" if options.quick else "")
+    suffix = gpu_suffix(str(where))
     answers: list[tuple[str, int, dict[str, Any]]] = []
     for keys, size, some in (("codes", items, batches), ("nodes", node_items, batches[:4])):
         shop = _shop(size, keys, where)  # type: ignore[arg-type]
@@ -194,6 +194,7 @@ def _answers(shop: _Shop, batch: int) -> dict[str, Any]:
 
     def answer(way: GraphedSearch, number: int) -> Any:
         paths = way.recommend(*requests[number % len(requests)]).paths
+        # What brings them back waits for the GPU.
         return paths.items_BW.cpu(), paths.log_probs_BW.cpu()
 
     same = [
@@ -201,28 +202,17 @@ def _answers(shop: _Shop, batch: int) -> dict[str, Any]:
         for number in range(2)
         for one, other in zip(answer(search, number)[0].tolist(), answer(plain, number)[0].tolist(), strict=True)
     ]
-    times = _times(partial(answer, search), repeats)
+    times = milliseconds(partial(answer, search), repeats, warm_up=5)
     slot = search.recorded[Shape.holding(batch, HISTORY, HISTORY)]
     return {
         "batch": batch,
-        "median_ms": 1000 * statistics.median(times),
-        "p99_ms": 1000 * float(np.quantile(times, 0.99)),
+        "median_ms": statistics.median(times),
+        "p99_ms": float(np.percentile(times, 99)),
         "read_ms": _replay_ms(slot.read.recorded, 30),
         "search_ms": _replay_ms(slot.recorded, 30),
-        "eager_ms": 1000 * statistics.median(_times(partial(answer, plain), 20)),
+        "eager_ms": statistics.median(milliseconds(partial(answer, plain), 20, warm_up=5)),
         "agree": statistics.fmean(same),
     }
-
-
-def _times(work: Callable[[int], object], repeats: int) -> list[float]:
-    times = []
-    for number in range(repeats + 5):
-        torch.cuda.synchronize()
-        start = time.perf_counter()
-        work(number)
-        torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return times[5:]
 
 
 def _replay_ms(recorded: Recorded[Any], repeats: int) -> float:

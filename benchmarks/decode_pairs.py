@@ -18,8 +18,6 @@ from mmrec.semantic_ids.eligibility import eligible
 from mmrec.semantic_ids.path_search import search_paths
 from mmrec.semantic_ids.semantic_ids import assign_semantic_ids
 
-__all__ = ["count_violations"]
-
 COLOURS, ITEMS, FILTERS, REQUESTS = ("red", "green", "blue", ""), 60, 40, 500
 
 

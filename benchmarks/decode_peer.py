@@ -16,8 +16,6 @@ from torch import Tensor
 
 from mmrec.semantic_ids.decode_index import Children, DecodeIndex
 
-__all__ = ["LanguageModelScorer", "SpelledCodes"]
-
 PAD, BEGIN, END, SPECIAL = 0, 1, 2, 3
 
 

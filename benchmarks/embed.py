@@ -24,10 +24,6 @@ from mmrec.runtime.device import cpu_multiplies_bfloat16, resolve_device
 MMREC, FORWARD, LOOP = "mmrec embed", "bare forward pass", "open_clip loop over files"
 SENTENCE, INFINITY = "sentence-transformers loop over files", "infinity-emb"
 BATCH = 32
-NO_PEERS = (
-    "infinity-emb was not run: its environment is missing; make one and install benchmarks/requirements-peers.txt into "
-    "it, and name it with --peers."
-)
 _ROWS = "benchmarks.embed_rows"
 
 
@@ -64,14 +60,13 @@ QUICK = (
 
 def run(options: Options) -> None:
     """Measure and publish the table."""
-    name = "embed-quick" if options.quick else "embed"
     parts = QUICK if options.quick else PARTS
     repeats = 1 if options.quick else 2
     device = resolve_device(options.device).type
     if device != "cpu":
         # A GPU is through with what suits a CPU before its clock can be read.
         parts = tuple(part._replace(files=8 * part.files, job=8 * part.job) for part in parts)
-    rows = Rows(name, options, {"parts": str(parts), "repeats": repeats, "batch": BATCH})
+    rows = Rows("embed", options, {"parts": str(parts), "repeats": repeats, "batch": BATCH})
     checkpoints = clip_checkpoints()
     most = {size: max(part.job for part in parts if part.size == size) for size in {part.size for part in parts}}
     table, measured, versions = [], [], {}
@@ -86,7 +81,8 @@ def run(options: Options) -> None:
             found[contender] = row
             versions |= row.get("versions", {})
             measured.append({"label": label, **{key: value for key, value in row.items() if key != "first"}})
-        _check_same_work(found)
+        # Resizing differs a little between libraries.
+        check_same_vectors(found, found.get(FORWARD) or found[LOOP], least=0.98)
         limit = found.get(FORWARD, {}).get("pictures/s") or _forward_of(part, measured)
         for contender, row in found.items():
             ours = found[MMREC]["pictures/s"]
@@ -104,7 +100,7 @@ def run(options: Options) -> None:
                 )
             )
     Report(
-        name,
+        "embed",
         f"{MODEL} with random weights, the same for all; JPEG files drawn for the purpose (quality 85, 54 kB at 500 x "
         f"500), batches of {BATCH}, {options.threads} threads, each contender in a process of its own, median of "
         f"{repeats} runs, on {device}. mmrec: from the first file read to the last Parquet shard and the manifest, "
@@ -184,14 +180,13 @@ def _of_size(dataset: Path, count: int) -> Path:
     return part
 
 
-def _check_same_work(found: dict[str, dict[str, Any]]) -> None:
-    """Every contender gave the model's vectors; resizing differs a little between libraries."""
-    reference = found.get(FORWARD) or found[LOOP]
+def check_same_vectors(found: dict[str, dict[str, Any]], reference: dict[str, Any], least: float) -> None:
+    """Every contender gave the model's vectors, but for cosines of `least` and more."""
     expected = _unit(reference["first"])
     for contender, row in found.items():
         if row.get("first"):
             cosine = float((_unit(row["first"]) * expected).sum(axis=1).min())
-            if cosine < 0.98:
+            if cosine < least:
                 raise AssertionError(f"{contender} gave other vectors than the model: cosine {cosine:.4f}")
 
 

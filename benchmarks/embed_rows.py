@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mmrec.runtime.progress import NoProgress
+
 SHOWN = 8
 """Vectors that are returned for comparison."""
 _WARM = 2
@@ -144,8 +146,8 @@ def mmrec_embed(
     return {"items": items, "seconds": seconds, "loading": whole - seconds[0], "whole": whole, "first": first}
 
 
-class _Stage:
-    """A `Progress` that times the one stage of an embedding job."""
+class _Stage(NoProgress):
+    """Times the one stage of an embedding job."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -154,12 +156,6 @@ class _Stage:
     def start(self, stage: str, total: int | None = None, unit: str = "") -> None:
         if stage == "embedding":
             self._began = time.perf_counter()
-
-    def advance(self, n: int = 1) -> None:
-        pass
-
-    def say(self, text: str) -> None:
-        pass
 
     def finish(self, text: str = "") -> None:
         self.seconds = time.perf_counter() - self._began

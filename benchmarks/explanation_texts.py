@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 from mmrec.contract.items import Statement, StatementKind
 
-__all__ = ["LIES", "Facts", "Text", "lie_about", "true_texts"]
-
 # Slots: {a} the titles of the evidence, {v} the value, {c} the column, {n} the number of customers.
 WORDINGS: Mapping[StatementKind, Sequence[str]] = {
     StatementKind.HISTORY: (
@@ -162,53 +160,64 @@ class Facts(NamedTuple):
     title_of: Mapping[str, str]
 
 
-class Text(NamedTuple):
-    """A text about a statement, and what is wrong with it: empty where it is true."""
+class Writer(NamedTuple):
+    """Writes about one statement, in one of several styles each time.
 
-    text: str
-    lie: str
+    Attributes:
+        statement: What is written about.
+        facts: Titles and values.
+        rng: Decides styles, and which titles are named.
+        others: Further statements about the same item.
+    """
+
+    statement: Statement
+    facts: Facts
+    rng: random.Random
+    others: Sequence[Statement] = ()
+
+    def titles(self) -> list[str]:
+        """One or two titles of the evidence."""
+        return [self.facts.title_of[item_id] for item_id in self.statement.item_ids[: self.rng.choice((1, 1, 2))]]
+
+    def write(
+        self,
+        wording: str,
+        *,
+        titles: Sequence[str] | None = None,
+        value: str | None = None,
+        column: str | None = None,
+        count: int | None = None,
+    ) -> str:
+        """A wording with its slots filled: by the statement's own facts but for those that are given."""
+        titles = self.titles() if titles is None else titles
+        value = self.statement.value if value is None else value
+        column = self.statement.column if column is None else column
+        count = self.statement.count if count is None else count
+        quote = self.rng.choice(('"', '"', ""))
+        slots = {
+            "a": " and ".join(f"{quote}{title}{quote}" for title in titles),
+            "v": f"{quote}{value}{quote}",
+            "c": column.replace("_", " "),
+            "n": f"{count:,}" if self.rng.random() < 0.5 or count > 99 else in_words(count),
+        }
+        text = wording.format(**slots)
+        text = text[:1].upper() + text[1:]
+        style = self.rng.random()
+        if style < 0.15:
+            return text.lower()
+        if style < 0.3:
+            return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+        return text
 
 
 def true_texts(statement: Statement, facts: Facts, rng: random.Random, *, later: bool) -> list[str]:
     """Other wordings of a statement, each written in one of several ways."""
-    wordings = LATER_WORDINGS if later else WORDINGS
-    return [
-        _written(wording, statement, facts, rng, _titles(statement, facts, rng), statement.value, statement.column)
-        for wording in wordings.get(statement.kind, ()) if statement.kind
-    ]  # fmt: skip
+    writer = Writer(statement, facts, rng)
+    return [writer.write(wording) for wording in _wordings(statement, LATER_WORDINGS if later else WORDINGS)]
 
 
-def _titles(statement: Statement, facts: Facts, rng: random.Random) -> list[str]:
-    return [facts.title_of[item_id] for item_id in statement.item_ids[: rng.choice((1, 1, 2))]]
-
-
-def _written(
-    wording: str,
-    statement: Statement,
-    facts: Facts,
-    rng: random.Random,
-    titles: Sequence[str],
-    value: str,
-    column: str,
-    count: int | None = None,
-) -> str:
-    quote = rng.choice(('"', '"', ""))
-    count = statement.count if count is None else count
-    number = f"{count:,}" if rng.random() < 0.5 or count > 99 else in_words(count)
-    slots = {
-        "a": " and ".join(f"{quote}{title}{quote}" for title in titles),
-        "v": f"{quote}{value}{quote}",
-        "c": column.replace("_", " "),
-        "n": number,
-    }
-    text = wording.format(**slots)
-    text = text[:1].upper() + text[1:]
-    style = rng.random()
-    if style < 0.15:
-        return text.lower()
-    if style < 0.3:
-        return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return text
+def _wordings(statement: Statement, known: Mapping[StatementKind, Sequence[str]]) -> Sequence[str]:
+    return known.get(statement.kind, ()) if statement.kind else ()
 
 
 _ONES = (
@@ -229,99 +238,85 @@ def in_words(number: int) -> str:
 # --- lies -------------------------------------------------------------------------------------------------------------
 
 Accepts = Callable[[str, Statement], bool]
-Others = Sequence[Statement]
 
 
-def _wrong_title(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
+def _wrong_title(wording: str, writer: Writer) -> str:
     if "{a}" not in wording:
         return ""
-    own = {facts.title_of[item_id].casefold() for item_id in statement.item_ids}
-    wrong = rng.choice(facts.titles)
+    own = {writer.facts.title_of[item_id].casefold() for item_id in writer.statement.item_ids}
+    wrong = writer.rng.choice(writer.facts.titles)
     if wrong.casefold() in own:
         return ""
-    titles = _titles(statement, facts, rng)
-    titles[rng.randrange(len(titles))] = wrong
-    return _written(wording, statement, facts, rng, titles, statement.value, statement.column)
+    titles = writer.titles()
+    titles[writer.rng.randrange(len(titles))] = wrong
+    return writer.write(wording, titles=titles)
 
 
-def _wrong_value(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
+def _wrong_value(wording: str, writer: Writer) -> str:
     if "{v}" not in wording:
         return ""
-    wrong = rng.choice(facts.values[statement.column])
-    if wrong == statement.value:
-        return ""
-    return _written(wording, statement, facts, rng, _titles(statement, facts, rng), wrong, statement.column)
+    wrong = writer.rng.choice(writer.facts.values[writer.statement.column])
+    return writer.write(wording, value=wrong) if wrong != writer.statement.value else ""
 
 
-def _wrong_column(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
+def _wrong_column(wording: str, writer: Writer) -> str:
     if "{c}" not in wording:
         return ""
-    wrong = rng.choice([column for column in facts.values if column != statement.column])
-    return _written(wording, statement, facts, rng, _titles(statement, facts, rng), statement.value, wrong)
+    others = [column for column in writer.facts.values if column != writer.statement.column]
+    return writer.write(wording, column=writer.rng.choice(others))
 
 
-def _wrong_number(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
+def _wrong_number(wording: str, writer: Writer) -> str:
     if "{n}" not in wording:
         return ""
-    wrong = max(1, statement.count + rng.choice((-10, -2, -1, 1, 2, 10, 100)))
-    titles = _titles(statement, facts, rng)
-    if wrong == statement.count:
-        return ""
-    return _written(wording, statement, facts, rng, titles, statement.value, statement.column, wrong)
+    wrong = max(1, writer.statement.count + writer.rng.choice((-10, -2, -1, 1, 2, 10, 100)))
+    return writer.write(wording, count=wrong) if wrong != writer.statement.count else ""
 
 
-def _negated(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
+def _negated(wording: str, writer: Writer) -> str:
     options = [(old, new) for old, new in _NEGATED if old in wording]
     if not options:
         return ""
-    old, new = rng.choice(options)
-    titles = _titles(statement, facts, rng)
-    return _written(wording.replace(old, new, 1), statement, facts, rng, titles, statement.value, statement.column)
+    old, new = writer.rng.choice(options)
+    return writer.write(wording.replace(old, new, 1))
 
 
-def _swapped(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
+def _swapped(wording: str, writer: Writer) -> str:
     """The titles, or the value, of another statement about the same item."""
+    own, facts, rng = writer.statement, writer.facts, writer.rng
     options = [
         other
-        for other in others
-        if (set(other.item_ids) - set(statement.item_ids) and "{a}" in wording)
-        or (other.value and other.value != statement.value and "{v}" in wording)
+        for other in writer.others
+        if (set(other.item_ids) - set(own.item_ids) and "{a}" in wording)
+        or (other.value and other.value != own.value and "{v}" in wording)
     ]
     if not options:
         return ""
     other = rng.choice(options)
-    foreign = [item_id for item_id in other.item_ids if item_id not in statement.item_ids]
+    foreign = [item_id for item_id in other.item_ids if item_id not in own.item_ids]
     if foreign and "{a}" in wording and (not other.value or rng.random() < 0.5):
-        titles = [facts.title_of[rng.choice(foreign)]]
-        if titles[0] in {facts.title_of[item_id] for item_id in statement.item_ids}:
-            return ""
-        return _written(wording, statement, facts, rng, titles, statement.value, statement.column)
-    if other.value and other.value != statement.value and "{v}" in wording:
-        titles = _titles(statement, facts, rng)
-        return _written(wording, statement, facts, rng, titles, other.value, statement.column)
+        title = facts.title_of[rng.choice(foreign)]
+        known = {facts.title_of[item_id] for item_id in own.item_ids}
+        return writer.write(wording, titles=[title]) if title not in known else ""
+    if other.value and other.value != own.value and "{v}" in wording:
+        return writer.write(wording, value=other.value)
     return ""
 
 
-def _other_kind(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
-    if statement.kind is None or statement.kind not in _SWAPPED_KINDS:
-        return ""
-    titles = _titles(statement, facts, rng)
-    return _written(_SWAPPED_KINDS[statement.kind], statement, facts, rng, titles, statement.value, statement.column)
+def _other_kind(wording: str, writer: Writer) -> str:
+    kind = writer.statement.kind
+    return writer.write(_SWAPPED_KINDS[kind]) if kind in _SWAPPED_KINDS else ""
 
 
-def _invented(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
-    longer = f"{wording.rstrip('.!')} {rng.choice(_INVENTED)}."
-    return _written(longer, statement, facts, rng, _titles(statement, facts, rng), statement.value, statement.column)
+def _invented(wording: str, writer: Writer) -> str:
+    return writer.write(f"{wording.rstrip('.!')} {writer.rng.choice(_INVENTED)}.")
 
 
-def _wrong_role(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
-    if not statement.item_ids:
-        return ""
-    titles = _titles(statement, facts, rng)
-    return _written(rng.choice(_ROLES), statement, facts, rng, titles, statement.value, statement.column)
+def _wrong_role(wording: str, writer: Writer) -> str:
+    return writer.write(writer.rng.choice(_ROLES)) if writer.statement.item_ids else ""
 
 
-LIES: Mapping[str, Callable[[str, Statement, Others, Facts, random.Random], str]] = {
+LIES: Mapping[str, Callable[[str, Writer], str]] = {
     "wrong title": _wrong_title,
     "wrong value": _wrong_value,
     "wrong column": _wrong_column,
@@ -334,19 +329,14 @@ LIES: Mapping[str, Callable[[str, Statement, Others, Facts, random.Random], str]
 }
 
 
-def lie_about(
-    kind: str, statement: Statement, others: Sequence[Statement], facts: Facts, rng: random.Random, accepts: Accepts
-) -> str:
+def lie_about(kind: str, writer: Writer, accepts: Accepts) -> str:
     """A false text of one kind; empty where the statement gives no occasion for it.
 
     It is put into a wording whose true form the checker accepts, so that it is the lie that is to be caught.
     """
-    kind_of = statement.kind or StatementKind.NEW_ITEM
-    wordings = [*WORDINGS.get(kind_of, ()), *LATER_WORDINGS.get(kind_of, ())]
-    rng.shuffle(wordings)
+    wordings = [*_wordings(writer.statement, WORDINGS), *_wordings(writer.statement, LATER_WORDINGS)]
+    writer.rng.shuffle(wordings)
     for wording in wordings:
-        titles = _titles(statement, facts, rng)
-        true = _written(wording, statement, facts, rng, titles, statement.value, statement.column)
-        if accepts(true, statement):
-            return LIES[kind](wording, statement, others, facts, rng)
+        if accepts(writer.write(wording), writer.statement):
+            return LIES[kind](wording, writer)
     return ""

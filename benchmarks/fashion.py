@@ -11,9 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks.fashion_data import write_subset
+from benchmarks.fashion_data import drawn_subset
 from benchmarks.fashion_duplicates import measure_duplicates
 from benchmarks.fashion_filling import HeldOut, measure_filling
 from benchmarks.intervals import share_estimate, shown
@@ -51,19 +49,18 @@ def run(options: Options) -> None:
         print(f"fashion: not run: no folder {folder}; pass --data")
         return
     hashes = file_hashes(folder, "items.tsv", "images.zip")
-    suffix = "-quick" if options.quick else ""
-    rows = Rows(f"fashion{suffix}", options, {"data": hashes, "adapted": str(options.adapted or "")})
-    dataset = _dataset(folder) if options.quick else folder
-    adapted = options.adapted or _adapt(dataset, WORK / f"adapted-fashion{suffix}", options, rows)
-    _report_adaptation(adapted, f"fashion-adapt{suffix}", hashes, options)
+    rows = Rows("fashion", options, {"data": hashes, "adapted": str(options.adapted or "")})
+    dataset = drawn_subset(folder, QUICK_ITEMS) if options.quick else folder
+    adapted = options.adapted or _adapt(dataset, WORK / f"adapted-{dataset.name}", options, rows)
+    _report_adaptation(adapted, hashes, options)
     data = read_dataset(dataset, require="picture")
     text = SentenceTextEncoder(SentenceTextConfig(MINILM, device=options.device))
     encoder = ItemEncoder(AlignedPictures.of(str(adapted), device=options.device), text)
     work = WORK / rows.path.stem
     work.mkdir(parents=True, exist_ok=True)
     held = HeldOut.of(data, _held_ids(data, adapted))
-    measure_filling(data, encoder, held, f"fashion-fill-in{suffix}", hashes, options, rows, work)
-    measure_duplicates(data, encoder, f"fashion-duplicates{suffix}", hashes, options, rows, work)
+    measure_filling(data, encoder, held, hashes, options, rows, work)
+    measure_duplicates(data, encoder, hashes, options, rows, work)
     rows.finish()
     shutil.rmtree(work, ignore_errors=True)
 
@@ -81,13 +78,6 @@ def _held_ids(data: Dataset, adapted: Path) -> set[str]:
             "it was adapted to another one; pass a folder adapted to this one, or none"
         )
     return held
-
-
-def _dataset(folder: Path) -> Path:
-    """A part of the catalogue, for a rehearsal."""
-    data = read_dataset(folder, require="picture")
-    drawn = np.random.default_rng(0).choice(len(data.catalogue), QUICK_ITEMS, replace=False)
-    return write_subset(data, np.sort(drawn).tolist(), WORK / f"{FOLDER}-{QUICK_ITEMS}")
 
 
 def _adapt(dataset: Path, out: Path, options: Options, rows: Rows) -> Path:
@@ -108,7 +98,7 @@ def _adapt(dataset: Path, out: Path, options: Options, rows: Rows) -> Path:
     return out
 
 
-def _report_adaptation(adapted: Path, name: str, hashes: dict[str, str], options: Options) -> None:
+def _report_adaptation(adapted: Path, hashes: dict[str, str], options: Options) -> None:
     described = json.loads((adapted / "adapt.json").read_text(encoding="utf-8"))
     report = described["report"]
     before, after = report["before"], report["after"]
@@ -140,7 +130,7 @@ def _report_adaptation(adapted: Path, name: str, hashes: dict[str, str], options
     minutes = report["seconds"] / 60
     table.append(("minutes of training", None, f"{minutes:.1f}", None, None, AIMS["minutes of training"]))
     Report(
-        name,
+        "fashion-adapt",
         f"`adapt`, mode {report['mode']}: {report['pairs']:,} pairs, {report['texts']:,} texts, {report['steps']:,} "
         f"steps of {report['batch']:,} in {minutes:.1f} minutes, {len(report['epochs'])} passes; "
         f"{report['held_titles']:,} titles with {report['held_pictures']:,} pictures held out, ranked among all "

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from benchmarks.kept import staged
+from benchmarks.report import WORK
 from mmrec.catalogue.catalogue import Catalogue
-from mmrec.data.dataset import Dataset
-
-__all__ = ["KINDS", "Planted", "plant_copies", "write_subset"]
+from mmrec.data.dataset import Dataset, read_dataset
 
 KINDS = ("re-encoded", "resized", "cropped", "reworded", "reworded and re-encoded", "reworded and cropped")
 """What is done to a copy."""
@@ -40,15 +39,21 @@ class Planted(NamedTuple):
     kinds: list[str]
 
 
-def write_subset(data: Dataset, rows: Sequence[int], folder: Path) -> Path:
-    """A dataset folder of these rows alone, with their pictures; made if need be."""
+def drawn_subset(source: Path, count: int) -> Path:
+    """A dataset folder of so many items of another that have pictures; made if need be."""
+    folder = WORK / f"{source.name}-{count}"
     if not folder.is_dir():
-        staging = _staging(folder)
-        _write_items(data.catalogue, rows, staging)
-        for row in rows:
-            _copy_picture(data, row, staging)
-        staging.replace(folder)
+        data = read_dataset(source, require="picture")
+        rows = drawn_rows(data, count, seed=0)
+        with staged(folder) as staging:
+            _write_items(_own_items(data.catalogue, rows), staging)
+            _copy_pictures(data, rows, staging)
     return folder
+
+
+def drawn_rows(data: Dataset, count: int, seed: int) -> list[int]:
+    """So many rows of a catalogue, ascending."""
+    return np.sort(np.random.default_rng(seed).choice(len(data.catalogue), count, replace=False)).tolist()
 
 
 def plant_copies(data: Dataset, rows: Sequence[int], count: int, folder: Path, seed: int = 0) -> Planted:
@@ -64,75 +69,58 @@ def plant_copies(data: Dataset, rows: Sequence[int], count: int, folder: Path, s
         folder: The dataset folder to make.
         seed: Of everything that is drawn.
     """
-    note = folder / "planted.json"
-    if not note.is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-        staging = _staging(folder)
-        rng = np.random.default_rng(seed)
-        named = [row for row in rows if len(data.catalogue.titles[row].split()) >= 3]
-        chosen = rng.choice(np.array(named), count, replace=False).tolist()
-        planted: dict[str, list[str]] = {"originals": [], "copies": [], "kinds": []}
-        lines = []
-        for number, row in enumerate(chosen):
-            kind = KINDS[number % len(KINDS)]
-            copy = f"copy-{number:05d}"
-            data_bytes = data.pictures.read(data.catalogue.images[row])
-            assert data_bytes is not None, "the rows were chosen for having pictures"
-            (staging / "images" / f"{copy}.jpg").write_bytes(_changed(data_bytes, kind, rng))
-            lines.append(_item(data.catalogue, row, copy, f"{copy}.jpg", reworded=kind.startswith("reworded"), rng=rng))
-            planted["originals"].append(data.catalogue.item_ids[row])
-            planted["copies"].append(copy)
-            planted["kinds"].append(kind)
-        _write_items(data.catalogue, rows, staging, more=lines, rng=rng)
-        for row in rows:
-            _copy_picture(data, row, staging)
-        (staging / "planted.json").write_text(json.dumps(planted), encoding="utf-8")
-        staging.replace(folder)
-    return Planted(folder, **json.loads(note.read_text(encoding="utf-8")))
+    if not folder.is_dir():
+        with staged(folder) as staging:
+            _plant(data, rows, count, staging, np.random.default_rng(seed))
+    return Planted(folder, **json.loads((folder / "planted.json").read_text(encoding="utf-8")))
 
 
-def _staging(folder: Path) -> Path:
-    staging = folder.with_name(f".{folder.name}")
-    shutil.rmtree(staging, ignore_errors=True)
-    (staging / "images").mkdir(parents=True)
-    return staging
+def _plant(data: Dataset, rows: Sequence[int], count: int, folder: Path, rng: np.random.Generator) -> None:
+    catalogue = data.catalogue
+    _copy_pictures(data, rows, folder)
+    named = [row for row in rows if len(catalogue.titles[row].split()) >= 3]
+    planted: dict[str, list[str]] = {"originals": [], "copies": [], "kinds": []}
+    items = _own_items(catalogue, rows)
+    for number, row in enumerate(rng.choice(np.array(named), count, replace=False).tolist()):
+        kind = KINDS[number % len(KINDS)]
+        copy = f"copy-{number:05d}"
+        picture = data.pictures.read(catalogue.images[row])
+        assert picture is not None, "the rows were chosen for having pictures"
+        (folder / "images" / f"{copy}.jpg").write_bytes(_changed(picture, kind, rng))
+        title = catalogue.titles[row]
+        title = reword(title, rng) if kind.startswith("reworded") else title
+        items.append(_item(catalogue, row, copy, title, f"{copy}.jpg"))
+        planted["originals"].append(catalogue.item_ids[row])
+        planted["copies"].append(copy)
+        planted["kinds"].append(kind)
+    _write_items([items[place] for place in rng.permutation(len(items)).tolist()], folder)
+    (folder / "planted.json").write_text(json.dumps(planted), encoding="utf-8")
 
 
-def _write_items(
-    catalogue: Catalogue,
-    rows: Sequence[int],
-    folder: Path,
-    more: Sequence[dict[str, str]] = (),
-    rng: np.random.Generator | None = None,
-) -> None:
-    lines = [_item(catalogue, row, catalogue.item_ids[row], Path(catalogue.images[row]).name) for row in rows]
-    lines += more
-    if rng is not None:
-        lines = [lines[place] for place in rng.permutation(len(lines)).tolist()]
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    (folder / "items.jsonl").write_text(text, encoding="utf-8")
+def _own_items(catalogue: Catalogue, rows: Sequence[int]) -> list[dict[str, str]]:
+    return [
+        _item(catalogue, row, catalogue.item_ids[row], catalogue.titles[row], Path(catalogue.images[row]).name)
+        for row in rows
+    ]
 
 
-def _item(
-    catalogue: Catalogue,
-    row: int,
-    item_id: str,
-    image: str,
-    *,
-    reworded: bool = False,
-    rng: np.random.Generator | None = None,
-) -> dict[str, str]:
-    title = catalogue.titles[row]
-    if reworded and rng is not None:
-        title = reword(title, rng)
+def _item(catalogue: Catalogue, row: int, item_id: str, title: str, image: str) -> dict[str, str]:
     attributes = {name: values[row] for name, values in catalogue.attributes.items()}
     return {"item_id": item_id, "title": title, **attributes, "image": image}
 
 
-def _copy_picture(data: Dataset, row: int, folder: Path) -> None:
-    found = data.pictures.read(data.catalogue.images[row])
-    if found is not None:
-        (folder / "images" / Path(data.catalogue.images[row]).name).write_bytes(found)
+def _write_items(items: Sequence[dict[str, str]], folder: Path) -> None:
+    text = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
+    (folder / "items.jsonl").write_text(text, encoding="utf-8")
+
+
+def _copy_pictures(data: Dataset, rows: Sequence[int], folder: Path) -> None:
+    images = folder / "images"
+    images.mkdir()
+    for row in rows:
+        found = data.pictures.read(data.catalogue.images[row])
+        if found is not None:
+            (images / Path(data.catalogue.images[row]).name).write_bytes(found)
 
 
 # --- changes ----------------------------------------------------------------------------------------------------------

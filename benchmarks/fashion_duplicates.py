@@ -11,13 +11,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import defaultdict
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks.fashion_data import KINDS, plant_copies
+from benchmarks.fashion_data import KINDS, Planted, drawn_rows, plant_copies
 from benchmarks.intervals import share_estimate, shown
 from benchmarks.options import Options
 from benchmarks.progress import Lines
@@ -30,8 +29,6 @@ from mmrec.understanding.duplicates import DuplicateFeatures, Duplicates, find_d
 from mmrec_encoders.embedding.catalogue import encode_pictures, encode_words
 from mmrec_encoders.item_encoder import ItemEncoder
 
-__all__ = ["measure_duplicates"]
-
 ITEMS, COPIES, SEED = 6000, 600, 11
 QUICK_ITEMS, QUICK_COPIES = 1500, 120
 WAYS = ("a dataset folder: vectors, titles and thumbnails", "a bundle: vectors and titles")
@@ -39,18 +36,14 @@ Pair = tuple[str, str]
 
 
 def measure_duplicates(
-    data: Dataset, encoder: ItemEncoder, name: str, hashes: dict[str, str], options: Options, rows: Rows, work: Path
+    data: Dataset, encoder: ItemEncoder, hashes: dict[str, str], options: Options, rows: Rows, work: Path
 ) -> None:
     """Measure and publish the table."""
     items, copies = (QUICK_ITEMS, QUICK_COPIES) if options.quick else (ITEMS, COPIES)
-    drawn = np.random.default_rng(SEED).choice(len(data.catalogue), items, replace=False)
-    planted = plant_copies(data, np.sort(drawn).tolist(), copies, work / f"planted-{items}-{copies}", SEED)
+    planted = plant_copies(data, drawn_rows(data, items, SEED), copies, work / f"planted-{items}-{copies}", SEED)
     table, details = [], []
     for way in WAYS:
-        row = rows.measure(
-            f"duplicates by {way}",
-            lambda w=way: _counted(planted.folder, encoder, planted.originals, planted.copies, planted.kinds, w, work),
-        )
+        row = rows.measure(f"duplicates by {way}", partial(_counted, planted, encoder, way, work))
         found, called, same = row["found"], row["pairs called"], row["pairs with the same pixels"]
         true = row["true pairs called"]
         table.append(
@@ -72,7 +65,7 @@ def measure_duplicates(
             )
         details.append({"way": way, **row})
     Report(
-        name,
+        "fashion-duplicates",
         f"{copies} copies planted among {items:,} items of the catalogue, found with the library's defaults from the "
         "adapted encoder's picture vectors, MiniLM's words vectors and titles. Pairs inside a group count; "
         "95% intervals after Wilson; seconds without the encoding. Pairs of the catalogue's own items whose pictures "
@@ -95,10 +88,9 @@ def measure_duplicates(
     ).publish()
 
 
-def _counted(
-    folder: Path, encoder: ItemEncoder, originals: list[str], copies: list[str], kinds: list[str], way: str, work: Path
-) -> dict[str, Any]:
-    data = read_dataset(folder)
+def _counted(planted: Planted, encoder: ItemEncoder, way: str, work: Path) -> dict[str, Any]:
+    data = read_dataset(planted.folder)
+    original_of = dict(zip(planted.copies, planted.originals, strict=True))
     pictures = encode_pictures(encoder, data.catalogue, data.pictures, progress=Lines())
     words = encode_words(encoder, data.catalogue, progress=Lines())
     start = time.perf_counter()
@@ -112,16 +104,16 @@ def _counted(
     duplicates = find_duplicates(known, progress=Lines())
     seconds = time.perf_counter() - start
     called = _pairs(duplicates, data.catalogue.item_ids)
-    planted = _planted_pairs(originals, copies)
-    same = _same_pixels(data) - planted
+    copied = {_pair(original, copy) for copy, original in original_of.items()}
+    same = _same_pixels(data) - copied
     # A copy of an item is a copy of the item's own double, too.
-    doubles = {pair for pair in called if _linked(pair, originals, copies, same)}
-    true, twins = called & (planted | doubles), (called & same) - planted - doubles
+    doubles = {pair for pair in called if _linked(pair, original_of, same)}
+    true, twins = called & (copied | doubles), (called & same) - copied - doubles
     wrong = called - true - twins
     _write_wrong(work / f"wrong-{WAYS.index(way)}.txt", wrong, data)
     by_kind: dict[str, list[int]] = {kind: [0, 0] for kind in KINDS}
-    for original, copy, kind in zip(originals, copies, kinds, strict=True):
-        by_kind[kind][0] += _pair(original, copy) in called
+    for copy, kind in zip(planted.copies, planted.kinds, strict=True):
+        by_kind[kind][0] += _pair(original_of[copy], copy) in called
         by_kind[kind][1] += 1
     return {
         "found": sum(found for found, _ in by_kind.values()),
@@ -130,7 +122,7 @@ def _counted(
         "true pairs called": len(true),
         "pairs with the same pixels": len(twins),
         "wrong pairs called": len(wrong),
-        "wrong pairs with a copy": sum(bool({*pair} & {*copies}) for pair in wrong),
+        "wrong pairs with a copy": sum(bool({*pair} & {*planted.copies}) for pair in wrong),
         "wrong pairs with one title": sum(_one_title(pair, data) for pair in wrong),
         "groups": len(duplicates.groups),
         "thresholds": duplicates.thresholds.why,
@@ -148,10 +140,6 @@ def _pairs(duplicates: Duplicates, item_ids: tuple[str, ...]) -> set[Pair]:
     }
 
 
-def _planted_pairs(originals: list[str], copies: list[str]) -> set[Pair]:
-    return {_pair(original, copy) for original, copy in zip(originals, copies, strict=True)}
-
-
 def _same_pixels(data: Dataset) -> set[Pair]:
     """Pairs of items whose pictures decode to the very same pixels."""
     by_pixels: dict[bytes, list[str]] = defaultdict(list)
@@ -163,9 +151,8 @@ def _same_pixels(data: Dataset) -> set[Pair]:
     return {_pair(one, two) for ids in by_pixels.values() for one, two in combinations(ids, 2)}
 
 
-def _linked(pair: Pair, originals: list[str], copies: list[str], same: set[Pair]) -> bool:
+def _linked(pair: Pair, original_of: dict[str, str], same: set[Pair]) -> bool:
     """Whether one of the pair is a copy of an item that has the very pixels of the other."""
-    original_of = dict(zip(copies, originals, strict=True))
     one, two = (original_of.get(item, item) for item in pair)
     return pair != (one, two) and (one == two or _pair(one, two) in same)
 

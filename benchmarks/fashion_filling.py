@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.intervals import Estimate, ratio_estimate, resample_weights, shown
+from benchmarks.kept import kept_arrays
 from benchmarks.options import Options
 from benchmarks.progress import Lines
 from benchmarks.report import Report
@@ -26,8 +27,6 @@ from mmrec_encoders.embedding.catalogue import encode_pictures, encode_words
 from mmrec_encoders.finetuning.splitting import normalised_title
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
-
-__all__ = ["COLUMN", "HeldOut", "measure_filling"]
 
 COLUMN = "article_type"
 MODALITIES = ("both", "picture", "words")
@@ -60,7 +59,6 @@ def measure_filling(
     data: Dataset,
     encoder: ItemEncoder,
     held: HeldOut,
-    name: str,
     hashes: dict[str, str],
     options: Options,
     rows: Rows,
@@ -69,7 +67,7 @@ def measure_filling(
     """Measure and publish the table."""
     truth = np.array(data.catalogue.attributes[COLUMN])
     asked_H = np.flatnonzero(held.hidden_N & (truth != ""))
-    pictures = _stored(work / "pictures.npz", lambda: _pictures(data, encoder))
+    pictures = kept_arrays(work / "pictures.npz", lambda: _pictures(data, encoder))
     table, details = [], []
     titles_U, place_H = np.unique(held.title_N[asked_H], return_inverse=True)
     weights_RU = resample_weights(len(titles_U))
@@ -77,7 +75,7 @@ def measure_filling(
     bare = without_column(data.catalogue, COLUMN)
     for words, template in WORDS.items():
         own = encoder.with_words(ItemWords(template)) if template else encoder
-        encoded = _stored(
+        encoded = kept_arrays(
             work / f"words-{words}.npz".replace(" ", "-"),
             lambda own=own: encode_words(own, bare, progress=Lines())._asdict(),
         )
@@ -115,7 +113,7 @@ def measure_filling(
         details.append({"words": words, "estimates": [estimate.as_json() for estimate in [*own, *gains]]})
     labels = len(set(truth.tolist()) - {""})
     Report(
-        name,
+        "fashion-fill-in",
         f"{COLUMN} ({labels} values) of {len(asked_H):,} items of {len(titles_U):,} held-out titles, filled in with "
         f"the library's defaults from {int((~held.hidden_N).sum()):,} other items; pictures by the adapted encoder, "
         "words by MiniLM and never with the column itself; accuracy, 95% bootstrap intervals over titles, differences "
@@ -136,14 +134,3 @@ def _cells(words: str, own: list[Estimate], gains: list[Estimate]) -> tuple[Any,
 def _pictures(data: Dataset, encoder: ItemEncoder) -> dict[str, npt.NDArray[Any]]:
     found = encode_pictures(encoder, data.catalogue, data.pictures, progress=Lines())
     return {"image_NI": found.image_NI, "has_image_N": found.has_image_N}
-
-
-def _stored(path: Path, make: Any) -> dict[str, npt.NDArray[Any]]:
-    """Arrays of a file, made if need be: a run that was cut short does not encode again."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp.npz")
-        np.savez(temporary, **make())
-        temporary.replace(path)
-    with np.load(path, allow_pickle=False) as found:
-        return dict(found)

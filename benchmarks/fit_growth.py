@@ -36,8 +36,7 @@ LEAST_SECONDS = 1.0
 def run(options: Options) -> None:
     """Measure and publish the table."""
     sizes = QUICK_SIZES if options.quick else SIZES
-    suffix = "-quick" if options.quick else ""
-    rows = Rows(f"fit-growth{suffix}", options, {"sizes": sizes})
+    rows = Rows("fit-growth", options, {"sizes": sizes})
     fitted = [
         rows.measure(
             f"{items:,} items",
@@ -47,7 +46,7 @@ def run(options: Options) -> None:
     ]
     small, large = (row["seconds"] for row in fitted)
     Report(
-        f"fit-growth{suffix}",
+        "fit-growth",
         f"{EVENTS_PER_ITEM} events per item, customers of {EVENTS_PER_USER} events, drawn words; the `embedded` preset "
         f"with nothing changed but one epoch of the LLM; {options.threads} thread(s). Seconds by stage. The most is "
         f"what N log N gives; the last column assumes that a stage goes on growing as between the two sizes. Stages "

@@ -16,8 +16,6 @@ import numpy.typing as npt
 
 from benchmarks.intervals import Estimate
 
-__all__ = ["GenreScores", "GenreTruth", "genre_truth", "mean_average_precision", "micro_f1", "predict_genres"]
-
 NEIGHBOURS, FOLDS, RAREST = 10, 5, 20
 Floats = npt.NDArray[np.float64]
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +20,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.intervals import RESAMPLES, mean_estimate, resample_weights
+from benchmarks.intervals import RESAMPLES, mean_estimate, resample_weights, shown
 from benchmarks.options import Options
 from benchmarks.quality import bundle_of
-from benchmarks.quality_fit import load_ranker
+from benchmarks.quality_fit import item_head_ranks, load_ranker
 from benchmarks.report import Report
 from benchmarks.rows import Rows
-from mmrec.data.splits import LeaveOneOut, Split, leave_one_out
+from mmrec.data.splits import LeaveOneOut, Split, evenly, leave_one_out
 from mmrec.evaluation.lists import unseen_items
-from mmrec.evaluation.metrics import rank_targets, ranks_in_lists
+from mmrec.evaluation.metrics import Ranks, join_ranks, rank_targets, ranks_in_lists
 from mmrec.filters.mask import EligibilityMask
 from mmrec.generator.batches import Batch, epoch_batches
 from mmrec.generator.beam import beam_search
@@ -84,13 +83,6 @@ FORMS = (
 )
 
 
-class _Gains(NamedTuple):
-    """ndcg_Q, recall_Q: At 10, by question."""
-
-    ndcg_Q: npt.NDArray[np.float64]
-    recall_Q: npt.NDArray[np.float64]
-
-
 def run(options: Options) -> None:
     """Measure and publish the table."""
     bundle = bundle_of("beauty-seed-0", options)
@@ -102,11 +94,10 @@ def run(options: Options) -> None:
     torch.set_num_threads(options.threads)
     forms = FORMS[:1] + FORMS[4:5] if options.quick else FORMS
     passes, questions = (1, 200) if options.quick else (PASSES, QUESTIONS)
-    name = "heads-quick" if options.quick else "heads"
-    rows = Rows(name, options, {"bundle": bundle.name, "passes": passes, "questions": questions})
+    rows = Rows("heads", options, {"bundle": bundle.name, "passes": passes, "questions": questions})
     measured = [rows.measure(form.name, partial(_measure, form, ranker, split, passes, questions)) for form in forms]
     Report(
-        name,
+        "heads",
         f"Amazon Beauty, {ranker.items:,} items; every form is trained for {passes} passes over the training histories "
         f"on the states of the same trained LLM, which stays as it is, one seed. {questions:,} test and as many "
         f"validation users, evenly spread; whole catalogue, seen items removed; beams of {BEAM}. 95% bootstrap "
@@ -129,27 +120,30 @@ def _measure(form: _Form, ranker: RankingModel, split: LeaveOneOut, passes: int,
     head.to(ranker.device)
     _train(head, ranker, split, passes)
     minutes = (time.monotonic() - start) / 60
-    by_split = {}
-    for name, part in (("validation", split.validation), ("test", split.test)):
-        chosen = np.unique(np.linspace(0, len(part.targets_U) - 1, questions).astype(np.int64))
-        by_split[name] = head.ndcg_and_recall(ranker, part, chosen)
-    chosen = np.unique(np.linspace(0, len(split.test.targets_U) - 1, questions).astype(np.int64))
-    item_head = _item_head(ranker, split.test, chosen)
-    weights = resample_weights(len(chosen), seed=0)
-    test = by_split["test"]
+    test = _some(split.test, questions)
+    validation_Q = head.ranks(ranker, _some(split.validation, questions)).ndcg_at(10)
+    found = head.ranks(ranker, test)
+    ndcg_Q, recall_Q = found.ndcg_at(10), found.recall_at(10)
+    item_head_ndcg = float(item_head_ranks(ranker, test).ndcg_at(10).mean())
+    weights_RQ = resample_weights(len(ndcg_Q))
     widths = [int(codes.max()) + 1 for codes in fitted.semantic_ids_NP.T[:-1]]
     cells = (
         form.name,
         f"{form.tokenizer.kind}, {len(widths)} x {max(widths)}",
         f"beam of {BEAM}" if form.keys else "all items scored",
-        f"{by_split['validation'].ndcg_Q.mean():.4f}",
-        _shown(test.ndcg_Q, weights),
-        _shown(test.recall_Q, weights),
-        float(test.ndcg_Q.mean() / item_head.ndcg_Q.mean()),
+        f"{validation_Q.mean():.4f}",
+        *(shown(mean_estimate(gains_Q, weights_RQ), digits=4) for gains_Q in (ndcg_Q, recall_Q)),
+        float(ndcg_Q.mean() / item_head_ndcg),
         sum(p.numel() for p in head.parameters()),
         round(minutes, 1),
     )
-    return {"cells": cells, "item_head_ndcg": float(item_head.ndcg_Q.mean())}
+    return {"cells": cells, "item_head_ndcg": item_head_ndcg}
+
+
+def _some(split: Split, questions: int) -> Split:
+    """So many of the questions, evenly spread."""
+    chosen = evenly(len(split.targets_U), questions)
+    return Split(split.users_U[chosen], [split.histories[row] for row in chosen], split.targets_U[chosen])
 
 
 def _train(head: _Decoder | _Parallel, ranker: RankingModel, split: LeaveOneOut, passes: int) -> None:
@@ -194,17 +188,16 @@ class _Decoder(nn.Module):
         return path_softmax(self.head, memory, tokens_NH, batch, self.index, self.nodes_PN, share=1.0)[0]
 
     @torch.inference_mode()
-    def ndcg_and_recall(self, ranker: RankingModel, split: Split, chosen: npt.NDArray[np.int64]) -> _Gains:
+    def ranks(self, ranker: RankingModel, split: Split) -> Ranks:
         keys = self.head.node_keys(ranker.tokens_NH.whole(), self.index)
         parts = []
-        for rows in np.array_split(chosen, math.ceil(len(chosen) / 64)):
-            histories = [split.histories[row] for row in rows]
+        for begin in range(0, len(split.targets_U), 64):
+            histories = split.histories[begin : begin + 64]
             masks = [EligibilityMask(unseen_N) for unseen_N in unseen_items(histories, ranker.items)]
             allowed = eligible(self.index, [[]] * len(masks), masks)
             found = beam_search(self.head, ranker.read(histories), allowed, self.index, keys, width=BEAM)
-            ranks = ranks_in_lists(found.items_BW.cpu().numpy(), split.targets_U[rows])
-            parts.append(_Gains(ranks.ndcg_at(10), ranks.recall_at(10)))
-        return _joined(parts)
+            parts.append(ranks_in_lists(found.items_BW.cpu().numpy(), split.targets_U[begin : begin + 64]))
+        return join_ranks(parts)
 
 
 class _Parallel(nn.Module):
@@ -233,38 +226,12 @@ class _Parallel(nn.Module):
         return F.nll_loss(log_probs_XLK.flatten(0, 1), wanted_XL.flatten())
 
     @torch.inference_mode()
-    def ndcg_and_recall(self, ranker: RankingModel, split: Split, chosen: npt.NDArray[np.int64]) -> _Gains:
+    def ranks(self, ranker: RankingModel, split: Split) -> Ranks:
         parts = []
-        for rows in np.array_split(chosen, math.ceil(len(chosen) / 256)):
-            histories = [split.histories[row] for row in rows]
+        for begin in range(0, len(split.targets_U), 256):
+            histories = split.histories[begin : begin + 256]
             log_probs_BLK = self(ranker.read(histories).last())
             scores_BN = sum(log_probs_BLK[:, level, self.codes_NL[:, level]] for level in range(self.levels))
-            parts.append(_ranked(scores_BN.cpu().numpy(), split, rows, histories))
-        return _joined(parts)
-
-
-def _item_head(ranker: RankingModel, split: Split, chosen: npt.NDArray[np.int64]) -> _Gains:
-    parts = []
-    for rows in np.array_split(chosen, math.ceil(len(chosen) / 256)):
-        histories = [split.histories[row] for row in rows]
-        parts.append(_ranked(ranker.item_head(ranker.read(histories)), split, rows, histories))
-    return _joined(parts)
-
-
-def _ranked(
-    scores_BN: npt.NDArray[np.float32],
-    split: Split,
-    rows: npt.NDArray[np.int64],
-    histories: list[npt.NDArray[np.int32]],
-) -> _Gains:
-    ranks = rank_targets(scores_BN, split.targets_U[rows], histories, remove_seen=True)
-    return _Gains(ranks.ndcg_at(10), ranks.recall_at(10))
-
-
-def _shown(values_Q: npt.NDArray[np.float64], weights_RQ: npt.NDArray[np.int64]) -> str:
-    estimate = mean_estimate(values_Q, weights_RQ)
-    return f"{estimate.value:.4f} [{estimate.low:.4f}, {estimate.high:.4f}]"
-
-
-def _joined(parts: Sequence[_Gains]) -> _Gains:
-    return _Gains(np.concatenate([part.ndcg_Q for part in parts]), np.concatenate([part.recall_Q for part in parts]))
+            targets_B = split.targets_U[begin : begin + 256]
+            parts.append(rank_targets(scores_BN.cpu().numpy(), targets_B, histories, remove_seen=True))
+        return join_ranks(parts)

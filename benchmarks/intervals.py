@@ -12,8 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["RESAMPLES", "Estimate", "mean_estimate", "ratio_estimate", "resample_weights", "share_estimate", "shown"]
-
 RESAMPLES = 2000
 
 
@@ -51,10 +49,10 @@ def mean_estimate(values_U: npt.NDArray[np.floating], weights_RU: npt.NDArray[np
     return Estimate.of(float(np.mean(values_U)), resampled_R)
 
 
-def shown(estimate: Estimate, *, sign: bool = False) -> str:
+def shown(estimate: Estimate, *, sign: bool = False, digits: int = 3) -> str:
     """As it stands in a table: ``0.412 [0.398, 0.427]``."""
-    plus = "+" if sign else ""
-    return f"{estimate.value:{plus}.3f} [{estimate.low:{plus}.3f}, {estimate.high:{plus}.3f}]"
+    form = f"{'+' if sign else ''}.{digits}f"
+    return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
 
 
 def share_estimate(share: float, units: int) -> Estimate:

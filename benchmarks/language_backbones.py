@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import resource
-import time
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,17 +17,16 @@ import numpy as np
 
 from benchmarks.child import call
 from benchmarks.intervals import RESAMPLES, mean_estimate, resample_weights, shown
-from benchmarks.language_films import FILMS, films_in_words
+from benchmarks.language_films import FILMS, films_in_words, fit_for_ranking
+from benchmarks.measuring import milliseconds
 from benchmarks.options import Options
-from benchmarks.progress import Lines
-from benchmarks.quality_sets import EVERY_RATING
 from benchmarks.report import WORK, Report, file_hashes
 from benchmarks.rows import Rows
-from mmrec.generator.config import GeneratorConfig
+from mmrec.data.splits import evenly
+from mmrec.generator.config import GeneratorConfig, TrainingConfig
 from mmrec.generator.small_decoder import SmallDecoder
-from mmrec.ratings.fitting import RatingConfig
 from mmrec.recommender import Recommender
-from mmrec.training import FitConfig, FitRun, fit_dataset
+from mmrec.training import FitConfig
 
 HIDDEN, HEADS, INNER, LAYERS = 128, 4, 512, 2
 T5_INNER = 640
@@ -84,9 +81,8 @@ COLUMNS = (
 def run(options: Options) -> None:
     """Measure, and publish the table."""
     seeds, epochs = (1, 1) if options.quick else (options.seeds, EPOCHS)
-    name = "language-backbones-quick" if options.quick else "language-backbones"
     hashes = file_hashes(options.data / FILMS, "items.tsv", "events.tsv")
-    rows = Rows(name, options, {"data": hashes, "epochs": epochs})
+    rows = Rows("language-backbones", options, {"data": hashes, "epochs": epochs})
     dataset = films_in_words(options)
     measured = {
         shape: [
@@ -96,7 +92,7 @@ def run(options: Options) -> None:
         for shape in SHAPES
     }
     Report(
-        name,
+        "language-backbones",
         f"MovieLens-100K, words and no pictures, every rating an event; {epochs} epochs, {seeds} seed(s), "
         f"{HIDDEN} wide, {HEADS} heads, all weights trained from scratch with learning rate {RATE:g} and dropout "
         f"{DROPOUT:g}. Each user's last film among the whole catalogue, seen ones removed: by the item head alone, by "
@@ -125,10 +121,6 @@ def _measure(dataset: Path, shape: str, seed: int, epochs: int, options: Options
     return fitted | call("benchmarks.language_backbones:serve", 1, bundle=str(bundle), device=options.device)
 
 
-FEW_RATINGS = RatingConfig(factors=1, implicit=0, content=0, rounds=1, last_rounds=0, tuning_users=1)
-"""Ratings are not what is measured, and learning them takes a minute."""
-
-
 def bundle_of(dataset: Path, shape: str, seed: int) -> Path:
     """Where the bundle of a shape and a seed is kept."""
     return WORK / f"{dataset.name}-{list(SHAPES).index(shape)}-{seed}"
@@ -141,23 +133,15 @@ def fit(dataset: str, bundle: str, shape: str, seed: int, epochs: int, device: s
         configuration = Path(bundle).with_suffix(".json")
         configuration.write_text(json.dumps(SHAPES[shape]), encoding="utf-8")
         path = str(configuration)
-    config = FitConfig(seed=seed, device=device, min_rating=EVERY_RATING)
-    config = replace(
-        config,
+    config = FitConfig(
+        seed=seed,
+        device=device,
         generator=GeneratorConfig(
-            pretrained=path,
-            tuning="full",
-            hidden=HIDDEN,
-            layers=LAYERS,
-            heads=HEADS,
-            dropout=DROPOUT,
+            pretrained=path, tuning="full", hidden=HIDDEN, layers=LAYERS, heads=HEADS, dropout=DROPOUT
         ),
-        training=replace(config.training, epochs=epochs, patience=epochs, learning_rate=RATE),
-        sentences=replace(config.sentences, epochs=0),
-        ratings=FEW_RATINGS,
+        training=TrainingConfig(patience=epochs, learning_rate=RATE),
     )
-    run = FitRun(cache=WORK / "language-vectors", fresh=True)
-    result = fit_dataset(dataset, bundle, config, Lines(every=30), run=run)
+    result = fit_for_ranking(dataset, bundle, config, epochs)
     gains = {row: result.evaluation.ranks[row, "removed"].ndcg_at(10).tolist() for row in RANKED}
     return {
         "gains": gains,
@@ -172,15 +156,10 @@ def serve(bundle: str, device: str) -> dict[str, Any]:
     recommender = Recommender.load(bundle, device=device)
     now = recommender.snapshot()
     interactions, ids = now.parts.interactions, now.parts.catalogue.item_ids
-    users = np.unique(np.linspace(0, interactions.users - 1, REQUESTS).astype(int))
+    users = evenly(interactions.users, REQUESTS)
     histories = [[ids[row] for row in interactions.history(user)] for user in users]
-    for history in histories[:5]:
-        recommender.recommend(history)
-    times = []
-    for history in histories:
-        start = time.perf_counter()
-        recommender.recommend(history)
-        times.append(1000 * (time.perf_counter() - start))
+    asked = [*histories[:5], *histories]
+    times = milliseconds(lambda number: recommender.recommend(asked[number]), len(histories), warm_up=5)
     backbone = now.parts.generator.backbone
     own: Any = backbone if isinstance(backbone, SmallDecoder) else backbone.model
     words = [] if isinstance(backbone, SmallDecoder) else [own.get_input_embeddings().weight]

@@ -7,7 +7,6 @@ encoder, which finds values by their words alone.
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.options import Options
-from benchmarks.report import ROOT, Report
+from benchmarks.report import ROOT, Report, file_hashes
 from mmrec.catalogue.catalogue import OWN_COLUMNS, Catalogue
 from mmrec.language.attributes import Attributes, Encode
 from mmrec.language.parser import ParsedWish, WishParser
@@ -77,12 +76,12 @@ def run(options: Options) -> None:
             figures = (counts.precision, counts.recall, counts.f1, counts.exact_share, took)
             rows.append((name, counts.sentences, label, *(round(figure, 4) for figure in figures)))
     Report(
-        name="language-constraints-quick" if options.quick else "language-constraints",
-        conditions="Constraints from sentences over invented catalogues; nothing was tuned on the test sentences. "
+        "language-constraints",
+        "Constraints from sentences over invented catalogues; nothing was tuned on the test sentences. "
         "Milliseconds include reading the catalogue.",
-        columns=("sentences", "number", "parser", "slot precision", "slot recall", "slot F1", "exact", "ms a sentence"),
-        rows=rows,
-        data={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(WISHES.glob("*.jsonl"))},
+        ("sentences", "number", "parser", "slot precision", "slot recall", "slot F1", "exact", "ms a sentence"),
+        rows,
+        data=file_hashes(WISHES, *sorted(path.name for path in WISHES.glob("*.jsonl"))),
         rehearsal=options.quick,
     ).publish()
 

@@ -6,7 +6,6 @@ statements. pass^k is the chance that k conversations of a task all end well, wi
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import random
@@ -16,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from benchmarks.options import Options
-from benchmarks.report import Report
+from benchmarks.report import Report, file_hashes
 from benchmarks.tau_rec import make
 
 OTHER_PHRASES = Path(__file__).with_name("tau_rec_phrases.json")
@@ -77,15 +76,13 @@ def run(options: Options) -> None:
                 cells += [round(sum(passed) / len(passed), 4), f"{low:.3f}-{high:.3f}"]
             rows.append((phrases_name, name, *cells, round(sum(turns) / max(1, len(turns)), 2)))
     Report(
-        name="language-conversation-quick" if options.quick else "language-conversation",
-        conditions=f"tau-rec: {len(tasks)} tasks over {len(films)} films without a single event, {seeds} seeds; a "
+        "language-conversation",
+        f"tau-rec: {len(tasks)} tasks over {len(films)} films without a single event, {seeds} seeds; a "
         "scripted customer, judged by predicates. No language model; texts are templates.",
-        columns=("phrases", "agent", "pass^1", "95% over tasks", "pass^4", "95% over tasks", "turns until accepted"),
-        rows=rows,
-        data={
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in (data / "items.jsonl", data / "tasks.json", data / "phrases.json", OTHER_PHRASES)
-        },
+        ("phrases", "agent", "pass^1", "95% over tasks", "pass^4", "95% over tasks", "turns until accepted"),
+        rows,
+        data=file_hashes(data, "items.jsonl", "tasks.json", "phrases.json")
+        | file_hashes(OTHER_PHRASES.parent, OTHER_PHRASES.name),
         details={"failures": failures},
         notes=("The other wordings were written after the policy and before its last three corrections.",),
         rehearsal=options.quick,

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.explanation_texts import LIES, Facts, lie_about, true_texts
+from benchmarks.explanation_texts import LIES, Facts, Writer, lie_about, true_texts
 from benchmarks.language_films import FILMS, SHORT_FIT, short_bundle
 from benchmarks.options import Options
 from benchmarks.report import Report, file_hashes
@@ -268,9 +268,8 @@ def _checker_rows(
             if planted[kind] == wanted:
                 break
             others = [other for other in one.statements if other is not statement]
-            text = lie_about(
-                kind, statement, others, facts, rng, lambda true, about: checker.check(true, [about]) is None
-            )
+            writer = Writer(statement, facts, rng, others)
+            text = lie_about(kind, writer, lambda true, about: checker.check(true, [about]) is None)
             if text and not _true_after_all(text, statement, raw):
                 planted[kind] += 1
                 if checker.check(text, [statement]) is None:

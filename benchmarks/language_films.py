@@ -7,6 +7,7 @@ say so.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,8 @@ from benchmarks.options import Options
 from benchmarks.progress import Lines
 from benchmarks.quality_sets import EVERY_RATING, derive
 from benchmarks.report import WORK
-from mmrec.training import FitConfig, fit_dataset
-
-__all__ = ["FILMS", "LONGER_FIT", "SHORT_FIT", "films_in_words", "longer_bundle", "short_bundle"]
+from mmrec.ratings.fitting import RatingConfig
+from mmrec.training import FitConfig, FitResult, FitRun, fit_dataset
 
 FILMS = "movielens-100k"
 _SHORT, _LONGER = 3, 8
@@ -46,13 +46,27 @@ def longer_bundle(options: Options) -> Path:
 
 
 def _bundle(options: Options, dataset: Path, folder: Path, epochs: int) -> Path:
+    config = FitConfig(min_rating=EVERY_RATING, device=options.device)
+    config = replace(config, training=replace(config.training, epochs=epochs, patience=min(epochs, 4)))
+    return kept_bundle(folder, options, lambda empty: fit_dataset(dataset, empty, config, Lines(every=30)))
+
+
+def kept_bundle(folder: Path, options: Options, fit: Callable[[Path], object]) -> Path:
+    """A bundle's folder, which `fit` fills where there is no bundle yet, or with `options.fresh`."""
     if options.fresh or not (folder / "CURRENT").is_file():
-        config = FitConfig()
-        config = replace(
-            config,
-            min_rating=EVERY_RATING,
-            training=replace(config.training, epochs=epochs, patience=min(epochs, 4)),
-            device=options.device,
-        )
-        fit_dataset(dataset, folder, config, Lines(every=30))
+        fit(folder)
     return folder
+
+
+def fit_for_ranking(dataset: str, bundle: str, config: FitConfig, epochs: int) -> FitResult:
+    """Fit a bundle for figures of the LLM's lists alone: no sentences behind histories, and hardly any ratings."""
+    config = replace(
+        config,
+        min_rating=EVERY_RATING,
+        training=replace(config.training, epochs=epochs),
+        sentences=replace(config.sentences, epochs=0),
+        # Learning ratings takes a minute.
+        ratings=RatingConfig(factors=1, implicit=0, content=0, rounds=1, last_rounds=0, tuning_users=1),
+    )
+    run = FitRun(cache=WORK / "language-vectors", fresh=True)
+    return fit_dataset(dataset, bundle, config, Lines(every=30), run=run)

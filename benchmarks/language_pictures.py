@@ -22,7 +22,7 @@ from mmrec_encoders.presets import build_encoders
 def run(options: Options) -> None:
     """Measure and publish both tables."""
     _demo_pictures(options)
-    movielens.run(options, "language-pictures")
+    movielens.run(options)
 
 
 def _demo_pictures(options: Options) -> None:
@@ -36,7 +36,7 @@ def _demo_pictures(options: Options) -> None:
         encoded, busy = time.monotonic() - loaded, time.process_time() - busy
     count = int(found.has_image_N.sum())
     Report(
-        "language-demo-pictures-quick" if options.quick else "language-demo-pictures",
+        "language-demo-pictures",
         "Pictures of the demonstration, 160 x 160 pixels, encoded by the `embedded` preset, without a cache.",
         ("pictures", "models loaded, s", "encoded, s", "processor time, s"),
         [(count, round(loaded - start, 1), round(encoded, 1), round(busy, 1))],

@@ -17,8 +17,10 @@ import numpy as np
 
 from benchmarks.child import call
 from benchmarks.intervals import RESAMPLES, mean_estimate, resample_weights, shown
+from benchmarks.kept import staged
 from benchmarks.language_films import FILMS, films_in_words
 from benchmarks.language_straightforward import BEAUTY, beauty_bundle
+from benchmarks.language_tasks import FLOORS
 from benchmarks.options import Options
 from benchmarks.progress import Lines
 from benchmarks.quality_fit import load_ranker
@@ -27,7 +29,6 @@ from benchmarks.report import WORK, Report, file_hashes
 from benchmarks.rows import Rows
 from mmrec.data.dataset import read_dataset
 from mmrec.data.splits import leave_one_out
-from mmrec.evaluation.floors import item_knn, last_item_transitions, popularity
 from mmrec.evaluation.metrics import Ranks, rank_targets
 from mmrec.language.language_model import LanguageModel
 from mmrec.runtime.packaged_models import SMOLLM2, checked_model
@@ -50,12 +51,11 @@ COLUMNS = (
 
 def run(options: Options) -> None:
     """Measure, and publish the table."""
-    name = "language-pretraining-quick" if options.quick else "language-pretraining"
     epochs, questions = (1, 4) if options.quick else (EPOCHS, QUESTIONS)
     hashes = file_hashes(options.data / FILMS, "items.tsv", "events.tsv") | file_hashes(
         options.data / BEAUTY, "items.tsv", "events.tsv"
     )
-    rows = Rows(name, options, {"data": hashes, "epochs": epochs, "questions": questions})
+    rows = Rows("language-pretraining", options, {"data": hashes, "epochs": epochs, "questions": questions})
     asked, others = (half(films_in_words(options), number) for number in range(2))
     bundles = {way: WORK / f"{asked.name}-{way}" for way in ("scratch", "zero", "tuned", "others")}
     steps = (
@@ -91,7 +91,7 @@ def run(options: Options) -> None:
         )
         contenders[title] = (trained, rows.measure(title, measure))
     Report(
-        name,
+        "language-pretraining",
         f"Half of MovieLens' films (by a hash of the id), words and no pictures, every rating an event: "
         f"{len(read_dataset(asked, min_rating=EVERY_RATING).catalogue)} films. Pre-training: the first customers of "
         f"Amazon Beauty, then the other half of the films, each for at most {epochs} epochs, by `mmrec fit` and `mmrec "
@@ -108,7 +108,6 @@ def run(options: Options) -> None:
     rows.finish()
 
 
-FLOORS = {"popularity": popularity, "last-item transitions": last_item_transitions, "item-kNN": item_knn}
 WAYS = {
     "zero": ("no", "pre-trained on other catalogues"),
     "tuned": ("yes", "pre-trained, fine-tuned"),
@@ -125,14 +124,12 @@ def half(source: Path, number: int) -> Path:
     def inside(item_id: str) -> bool:
         return hashlib.sha256(item_id.encode()).digest()[0] % 2 == number
 
-    staging = target.with_name(f".{target.name}.staging")
-    staging.mkdir(parents=True, exist_ok=True)
-    for name in ("items.tsv", "events.tsv"):
-        head, *lines = (source / name).read_text(encoding="utf-8").splitlines()
-        at = head.split("\t").index("item_id")
-        kept = [line for line in lines if inside(line.split("\t")[at])]
-        (staging / name).write_text("".join(f"{line}\n" for line in (head, *kept)), encoding="utf-8")
-    staging.replace(target)
+    with staged(target) as staging:
+        for name in ("items.tsv", "events.tsv"):
+            head, *lines = (source / name).read_text(encoding="utf-8").splitlines()
+            at = head.split("\t").index("item_id")
+            kept = [line for line in lines if inside(line.split("\t")[at])]
+            (staging / name).write_text("".join(f"{line}\n" for line in (head, *kept)), encoding="utf-8")
     return target
 
 

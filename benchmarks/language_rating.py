@@ -9,7 +9,6 @@ fits on validation ratings it takes from the training part.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.options import Options
-from benchmarks.report import Report
+from benchmarks.report import Report, file_hashes
 from benchmarks.rows import Rows
 from mmrec.channels.lexical import LexicalConfig, build_lexical_index
 from mmrec.channels.lsa_projection import fit_lsa_projection
@@ -66,13 +65,9 @@ def run(options: Options) -> None:
     """Measure and publish the table."""
     folder = options.data / "movielens-100k"
     data = read_dataset(folder)
-    hashes = {
-        f"{folder.name}/{name}": hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        for name in ("events.tsv", "items.tsv")
-    }
+    hashes = file_hashes(folder, "events.tsv", "items.tsv")
     seeds = 1 if options.quick else SEEDS
-    name = "language-rating-quick" if options.quick else "language-rating"
-    rows = Rows(name, options, {"data": hashes, "seeds": seeds})
+    rows = Rows("language-rating", options, {"data": hashes, "seeds": seeds})
     content_NC = words_of(data)
     table: list[tuple[Any, ...]] = []
     details = []
@@ -87,13 +82,13 @@ def run(options: Options) -> None:
             table.append((protocol, contender, *_cells(measured)))
             details.append({"protocol": protocol, "predictor": contender, "splits": measured})
     Report(
-        name=name,
-        conditions="movielens-100k, every rating. SVD and SVD++ are scikit-surprise's with its defaults. 'times "
+        "language-rating",
+        "movielens-100k, every rating. SVD and SVD++ are scikit-surprise's with its defaults. 'times "
         "hidden' is mmrec without the times of ratings, as the others are. Seconds are training and prediction "
         "together, one split, one thread. Intervals are 95% bootstrap intervals over the test ratings; for several "
         "seeds the figures are means over splits, and the intervals those of the mean by Student's t.",
-        columns=COLUMNS,
-        rows=table,
+        COLUMNS,
+        table,
         data=hashes,
         versions=_peer_versions(),
         details={"measured": details},

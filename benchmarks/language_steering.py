@@ -11,7 +11,6 @@ value nearest to the sentence by MiniLM as a filter, which knows that a value of
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,15 +20,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.fashion_data import write_subset
+from benchmarks.fashion_data import drawn_subset
 from benchmarks.intervals import mean_estimate, resample_weights, shown
-from benchmarks.language_films import FILMS, LONGER_FIT, longer_bundle
+from benchmarks.language_films import FILMS, LONGER_FIT, kept_bundle, longer_bundle
 from benchmarks.options import Options
 from benchmarks.progress import Lines
 from benchmarks.report import WORK, Report, file_hashes
 from mmrec.contract.replies import Recommendations
 from mmrec.contract.requests import RecommendRequest
-from mmrec.data.dataset import read_dataset
 from mmrec.language.attributes import entries_of
 from mmrec.language.constraints import column_name, quoted
 from mmrec.recommender import Recommender
@@ -133,7 +131,7 @@ def run_films(options: Options, name: str) -> dict[str, Any]:
         "customers. The last two columns: lists with a condition on the right genre alone, and with any other.",
         columns=("sentence", "list", "share of the first 10", "NDCG@10", "right condition", "other condition"),
         rows=rows,
-        data=file_hashes(options.data / FILMS, "items.tsv", "events.tsv") | _hash(path),
+        data=file_hashes(options.data / FILMS, "items.tsv", "events.tsv") | file_hashes(WISHES, path.name),
         details=details,
         notes=(FIRST_SIGHT,) if name == "test" else (),
         rehearsal=options.quick or name != "test",
@@ -201,7 +199,7 @@ def run_fashion(options: Options, name: str) -> dict[str, Any]:
         "example).",
         columns=("sentence", "about", "list", "wishes", "share of the first 10", "right condition", "other condition"),
         rows=rows,
-        data=file_hashes(options.data / FASHION, "items.tsv", "images.zip") | _hash(path),
+        data=file_hashes(options.data / FASHION, "items.tsv", "images.zip") | file_hashes(WISHES, path.name),
         details=details,
         notes=("The dictionary is WordNet 3.0.", *((DEFINED_AT_FIRST,) if name == "test" else ())),
         rehearsal=options.quick or name != "test",
@@ -218,14 +216,12 @@ def fashion_bundle(options: Options, *, defined: bool = False) -> Path:
         defined: Whether it has a dictionary.
     """
     items = 1000 if options.quick else FASHION_ITEMS
-    folder = WORK / f"language-fashion-{items}{'-defined' if defined else ''}"
-    if options.fresh or not (folder / "CURRENT").is_file():
-        data = read_dataset(options.data / FASHION, require="picture")
-        drawn = np.random.default_rng(0).choice(len(data.catalogue), items, replace=False)
-        dataset = write_subset(data, np.sort(drawn).tolist(), WORK / f"{FASHION}-{items}")
-        config = FitConfig(device=options.device, dictionary=str(options.dictionary) if defined else "")
-        fit_dataset(dataset, folder, config, Lines(every=30))
-    return folder
+    config = FitConfig(device=options.device, dictionary=str(options.dictionary) if defined else "")
+
+    def fit(folder: Path) -> None:
+        fit_dataset(drawn_subset(options.data / FASHION, items), folder, config, Lines(every=30))
+
+    return kept_bundle(WORK / f"language-fashion-{items}{'-defined' if defined else ''}", options, fit)
 
 
 def fashion_wishes(
@@ -301,7 +297,3 @@ def _by_value(wishes: Sequence[Wish], found: Found) -> dict[str, dict[str, float
     for wish, share in zip(wishes, found.shares, strict=True):
         by_value.setdefault(wish.value, []).append(share)
     return {value: {"share": float(np.mean(own)), "wishes": len(own)} for value, own in sorted(by_value.items())}
-
-
-def _hash(path: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}

@@ -19,12 +19,12 @@ import numpy.typing as npt
 
 from benchmarks.child import call
 from benchmarks.intervals import RESAMPLES, mean_estimate, resample_weights, shown
-from benchmarks.language_backbones import FEW_RATINGS
+from benchmarks.language_films import fit_for_ranking, kept_bundle
 from benchmarks.language_tasks import form_of, instruction_set
 from benchmarks.options import Options
 from benchmarks.progress import Lines
 from benchmarks.quality_fit import load_ranker
-from benchmarks.quality_sets import EVERY_RATING, derive
+from benchmarks.quality_sets import derive
 from benchmarks.report import WORK, Report, file_hashes
 from benchmarks.rows import Rows
 from mmrec.contract.replies import UserEmbedding
@@ -39,7 +39,7 @@ from mmrec.recommender import Recommender
 from mmrec.recommender.ranking_model import RankingModel
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.trainer import TrainingRun
-from mmrec.training import FitConfig, FitRun, fit_dataset
+from mmrec.training import FitConfig
 from mmrec.training.instruction_tuning import InstructionTuning
 from mmrec_encoders.presets import build_encoders
 
@@ -53,16 +53,16 @@ Vectors = npt.NDArray[np.float32]
 
 def run(options: Options) -> None:
     """Measure, and publish the table."""
-    name = "language-straightforward-quick" if options.quick else "language-straightforward"
     hashes = file_hashes(options.data / BEAUTY, "items.tsv", "events.tsv")
-    rows = Rows(name, options, {"data": hashes, "customers": CUSTOMERS, "epochs": EPOCHS, "passes": PASSES})
+    conditions = {"data": hashes, "customers": CUSTOMERS, "epochs": EPOCHS, "passes": PASSES}
+    rows = Rows("language-straightforward", options, conditions)
     dataset, bundle = beauty(options), beauty_bundle(options)
     asked: dict[str, Any] = {"dataset": str(dataset), "bundle": str(bundle), "device": options.device}
     measured = rows.measure("all", partial(call, "benchmarks.language_straightforward:measure", 1, **asked))
     users = len(measured["rows"][0]["ndcg"])
     weights_RU = resample_weights(users)
     Report(
-        name,
+        "language-straightforward",
         f"Amazon Beauty, the first {users:,} customers of the file and the {measured['items']:,} products of their "
         f"events; a short training: at most {EPOCHS} epochs on histories, then {PASSES} pass(es) over an instruction "
         f"set of both tasks ({measured['examples']:,} examples) together with histories, one seed. Each customer's "
@@ -91,28 +91,18 @@ def beauty(options: Options) -> Path:
 def beauty_bundle(options: Options) -> Path:
     """Its bundle; fitted when it is not there, or with `options.fresh`."""
     dataset = beauty(options)
-    bundle = WORK / f"{dataset.name}-bundle"
-    if options.fresh or not (bundle / "CURRENT").is_file():
-        arguments: dict[str, Any] = {
-            "dataset": str(dataset),
-            "bundle": str(bundle),
-            "epochs": 1 if options.quick else EPOCHS,
-        }
-        call("benchmarks.language_straightforward:fit", 1, device=options.device, **arguments)
-    return bundle
+    epochs = 1 if options.quick else EPOCHS
+    arguments: dict[str, Any] = {"dataset": str(dataset), "epochs": epochs, "device": options.device}
+    return kept_bundle(
+        WORK / f"{dataset.name}-bundle",
+        options,
+        lambda folder: call("benchmarks.language_straightforward:fit", 1, bundle=str(folder), **arguments),
+    )
 
 
 def fit(dataset: str, bundle: str, epochs: int, device: str, start_from: str = "") -> dict[str, Any]:
     """Fit a bundle shortly, without sentences behind histories."""
-    config = FitConfig(device=device, min_rating=EVERY_RATING, start_from=start_from)
-    config = replace(
-        config,
-        training=replace(config.training, epochs=epochs),
-        sentences=replace(config.sentences, epochs=0),
-        ratings=FEW_RATINGS,
-    )
-    run = FitRun(cache=WORK / "language-vectors", fresh=True)
-    result = fit_dataset(dataset, bundle, config, Lines(every=30), run=run)
+    result = fit_for_ranking(dataset, bundle, FitConfig(device=device, start_from=start_from), epochs)
     return {"train_minutes": result.seconds["train"] / 60, "best_epoch": result.best_epoch}
 
 

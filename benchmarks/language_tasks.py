@@ -23,15 +23,15 @@ import numpy.typing as npt
 from benchmarks.child import call
 from benchmarks.intervals import RESAMPLES, Estimate, mean_estimate, resample_weights, shown
 from benchmarks.language_backbones import EPOCHS, SHAPES, bundle_of
-from benchmarks.language_films import FILMS, films_in_words
+from benchmarks.language_films import FILMS, films_in_words, kept_bundle
 from benchmarks.options import Options
 from benchmarks.progress import Lines
-from benchmarks.quality_fit import load_ranker
+from benchmarks.quality_fit import item_head_ranks, load_ranker
 from benchmarks.quality_sets import EVERY_RATING
 from benchmarks.report import WORK, Report, file_hashes
 from benchmarks.rows import Rows
 from mmrec.data.dataset import read_dataset
-from mmrec.data.splits import LeaveOneOut, leave_one_out
+from mmrec.data.splits import leave_one_out
 from mmrec.evaluation.floors import item_knn, last_item_transitions, popularity
 from mmrec.evaluation.metrics import Ranks, rank_targets
 from mmrec.evaluation.ratings import KnownRatings, simple_predictions
@@ -74,28 +74,32 @@ COLUMNS = (
 FORMS = ("tokens", "titles", "no history")
 """How templates name what the customer chose before, in the order of the columns."""
 
+FLOORS = {"popularity": popularity, "last-item transitions": last_item_transitions, "item-kNN": item_knn}
+"""Rankers by counting, by name."""
+
 Floats = npt.NDArray[np.float64]
 
 
 def run(options: Options) -> None:
     """Measure, and publish the table."""
-    name = "language-tasks-quick" if options.quick else "language-tasks"
     seeds = 1 if options.quick else options.seeds
     hashes = file_hashes(options.data / FILMS, "items.tsv", "events.tsv", "users.tsv")
-    rows = Rows(name, options, {"data": hashes, "per user": PER_USER, "passes": PASSES})
+    rows = Rows("language-tasks", options, {"data": hashes, "per user": PER_USER, "passes": PASSES})
     dataset, shape = films_in_words(options), list(SHAPES)[-1]
-    bundle = bundle_of(dataset, shape, seed=0)
-    if options.fresh or not (bundle / "CURRENT").is_file():
-        call(
+    bundle = kept_bundle(
+        bundle_of(dataset, shape, seed=0),
+        options,
+        lambda folder: call(
             "benchmarks.language_backbones:fit",
             1,
             dataset=str(dataset),
-            bundle=str(bundle),
+            bundle=str(folder),
             shape=shape,
             seed=0,
             epochs=1 if options.quick else EPOCHS,
             device=options.device,
-        )
+        ),
+    )
     asked: dict[str, Any] = {"dataset": str(dataset), "bundle": str(bundle), "device": options.device}
     asked |= {"per_user": 1.0 if options.quick else PER_USER, "passes": 1 if options.quick else PASSES}
     measured = {
@@ -110,7 +114,7 @@ def run(options: Options) -> None:
     }
     known = rows.measure("floors", partial(call, "benchmarks.language_tasks:floors", 1, dataset=str(dataset)))
     Report(
-        name,
+        "language-tasks",
         "MovieLens-100K, words and no pictures, every rating an event. One small decoder (128 wide, 2 layers), trained "
         f"on histories for at most {EPOCHS} epochs, then on an instruction set of `mmrec prepare` (built-in templates, "
         f"{PER_USER:g} examples per user and weight, {PASSES} passes) together with histories; the model of one task "
@@ -146,7 +150,7 @@ def measure(
         [example for example in examples if not MODELS[model] or example.task in MODELS[model]]
         for examples in (found.examples, found.test)
     )
-    before = plain_gains(ranker, split)
+    before = item_head_ranks(ranker, split.test).ndcg_at(10)
     epochs = round(passes * len(found.examples) / len(only))
     config = InstructionTrainingConfig(epochs=epochs, batch_positions=POSITIONS)
     generator = ranker.parts.generator
@@ -157,9 +161,10 @@ def measure(
     histories = [split.train.history(user) for user in range(split.train.users)]
     tuning.train(histories, ranker.parts.decode_index, config, TrainingConfig(), run, seed=seed)
     figures = tuning.evaluate(split, QUESTIONS)
+    after = item_head_ranks(RankingModel(ranker.parts, ranker.device, ranker.dtype), split.test).ndcg_at(10)
     return {
         "histories before": before.tolist(),
-        "histories": plain_gains(RankingModel(ranker.parts, ranker.device, ranker.dtype), split).tolist(),
+        "histories": after.tolist(),
         "examples": len(only),
         "passes": config.epochs,
         "tasks": [
@@ -208,17 +213,6 @@ def kept(encode: Encode, folder: Path, model: str) -> Encode:
     return found
 
 
-def plain_gains(ranker: RankingModel, split: LeaveOneOut) -> Floats:
-    """NDCG@10 of the item head on histories without words. Shape: (Q,)."""
-    parts = []
-    for chunk in ranker.chunks(len(split.test.targets_U)):
-        histories = split.test.histories[chunk.begin : chunk.end]
-        scores_BN = ranker.item_head(ranker.read(histories))
-        targets = split.test.targets_U[chunk.begin : chunk.end]
-        parts.append(rank_targets(scores_BN, targets, histories, remove_seen=True).ndcg_at(10))
-    return np.concatenate(parts)
-
-
 # --- floors -----------------------------------------------------------------------------------------------------------
 
 
@@ -231,8 +225,7 @@ def floors(dataset: str) -> dict[str, dict[str, float]]:
     rows = {item_id: row for row, item_id in enumerate(data.catalogue.item_ids)}
     template = next(example.template for example in examples if example.candidates)
     offered = {one.user_id: [rows[item] for item in one.candidates] for one in examples if one.template == template}
-    scorers = {"popularity": popularity, "last-item transitions": last_item_transitions, "item-kNN": item_knn}
-    for name, floor in scorers.items():
+    for name, floor in FLOORS.items():
         scores_QN = floor(split.train, items)(split.test.histories)
         ranks = rank_targets(scores_QN, split.test.targets_U, split.test.histories, remove_seen=True)
         found["sequential"][name] = float(ranks.ndcg_at(10).mean())

@@ -19,6 +19,7 @@ from benchmarks.options import Options
 from benchmarks.report import Report, file_hashes
 from mmrec.contract.replies import UserEmbedding
 from mmrec.contract.requests import EmbedUserRequest
+from mmrec.evaluation.metrics import rank_targets
 from mmrec.recommender import Recommender
 
 Floats = npt.NDArray[np.float64]
@@ -47,11 +48,18 @@ def run(options: Options) -> None:
         part = histories[begin : begin + 64]
         found = now.ranker.features(part, channels=now.parts.blend.channels).by_channel
         head_UN.append(found["item-head"].copy())
-        blend_UN.append(now.ranker.blend(now.parts.blend, found).scores_BN)
+        blend_UN.append(now.ranker.blend(now.parts.blend, found))
     expected_UN = np.exp(np.concatenate(head_UN))
     scores_UN["mean of all items by the item head's probability"] = expected_UN @ items_ND @ items_ND.T
     scores_UN["the recommender itself (no vector)"] = np.concatenate(blend_UN)
-    figures = {name: _figures(scores, histories, targets_U) for name, scores in scores_UN.items()}
+    figures = {}
+    for name, scores in scores_UN.items():
+        ranks = rank_targets(scores, targets_U, histories, remove_seen=True)
+        figures[name] = {
+            "Recall@10": ranks.recall_at(10),
+            "Recall@100": ranks.recall_at(100),
+            "NDCG@10": ranks.ndcg_at(10),
+        }
     report = Report(
         name="language-users",
         conditions=(
@@ -71,22 +79,6 @@ def _mean(vectors_TD: Vectors, decay: float) -> Vectors:
     weights_T = decay ** np.arange(len(vectors_TD))[::-1]
     mean_D = weights_T @ vectors_TD
     return np.asarray(mean_D / np.linalg.norm(mean_D), np.float32)
-
-
-def _figures(
-    scores_UN: Floats, histories: list[npt.NDArray[np.int32]], targets_U: npt.NDArray[np.int64]
-) -> dict[str, Floats]:
-    ranks = []
-    for scores_N, history, target in zip(scores_UN, histories, targets_U, strict=True):
-        left_N = scores_N.copy()
-        left_N[history] = -np.inf
-        ranks.append(int((left_N > scores_N[target]).sum()))
-    rank_U = np.array(ranks)
-    return {
-        "Recall@10": (rank_U < 10).astype(float),
-        "Recall@100": (rank_U < 100).astype(float),
-        "NDCG@10": np.where(rank_U < 10, 1 / np.log2(rank_U + 2.0), 0.0),
-    }
 
 
 def _table(figures: Mapping[str, Mapping[str, Floats]]) -> list[tuple[str, ...]]:

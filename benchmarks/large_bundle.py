@@ -33,8 +33,6 @@ from mmrec.recommender.ranking_model import CHANNELS, RankingModel
 from mmrec.training import FitConfig, fit_dataset
 from mmrec_encoders.fusion import ItemFeatures
 
-__all__ = ["HIDDEN", "LAYERS", "drawn_words", "large_bundle", "write_dataset"]
-
 FITTED, USERS, EVENTS = 8_192, 2_000, 12
 HIDDEN, LAYERS, HEADS = 128, 4, 4
 AT_ONCE = 50_000
@@ -59,7 +57,8 @@ def large_bundle(items: int, *, every_channel: bool = False) -> Path:
     for old in WORK.glob(f"{kind}-{items}-*"):
         shutil.rmtree(old)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=_work()) as staging:
+    WORK.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=WORK) as staging:
         dataset = Path(staging) / "dataset"
         rng = np.random.default_rng(0)
         write_dataset(dataset, rng, items=FITTED, users=USERS, events=EVENTS)
@@ -75,7 +74,10 @@ def large_bundle(items: int, *, every_channel: bool = False) -> Path:
             parts = change_parts(parts, _arrivals(parts, number, rng)).parts
             print(f"{len(parts.catalogue):,} items, {time.monotonic() - began:.0f} s", flush=True)
         parts = with_whole_table(parts)
-        parts = _with_events(parts, rng) if every_channel else _by_generator(parts)
+        if every_channel:
+            parts = _with_events(parts, rng)
+        else:
+            parts = parts._replace(blends={"fused": Blend({"semantic-id": 1.0})})
         whole = ItemFeatures._make(_longer(part, items) for part in features)
         made = Path(staging) / "large"
         with BundleWriter(made, name=f"large-{items}", preset=small.manifest.preset) as writer:
@@ -86,10 +88,6 @@ def large_bundle(items: int, *, every_channel: bool = False) -> Path:
             )
         made.rename(folder)
     return folder
-
-
-def _by_generator(parts: Parts) -> Parts:
-    return parts._replace(blends={"fused": Blend({"semantic-id": 1.0})})
 
 
 def _with_events(parts: Parts, rng: np.random.Generator) -> Parts:
@@ -146,11 +144,6 @@ def write_dataset(folder: Path, rng: np.random.Generator, *, items: int, users: 
         "timestamp": list(range(1_700_000_000, 1_700_000_000 + users * events)),
     }
     pq.write_table(pa.table(happened), folder / "events.parquet")
-
-
-def _work() -> Path:
-    WORK.mkdir(parents=True, exist_ok=True)
-    return WORK
 
 
 def _arrivals(parts: Parts, number: int, rng: np.random.Generator) -> EncodedItems:

@@ -8,7 +8,6 @@ Everything is drawn from a seed; nothing of third parties. Files are made once a
 from __future__ import annotations
 
 import json
-import shutil
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 from pathlib import Path
@@ -17,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
+from benchmarks.kept import staged
 from benchmarks.report import WORK
-
-__all__ = ["MEAN_WORDS", "picture_dataset", "product_texts", "text_dataset"]
 
 MEAN_WORDS = 40
 """Of `product_texts`, about."""
@@ -31,17 +29,16 @@ def picture_dataset(count: int, size: int, seed: int = 0) -> Path:
     folder = WORK / f"pictures-{count}x{size}-{seed}"
     if folder.is_dir():
         return folder
-    staging = folder.with_name(f".{folder.name}")
-    shutil.rmtree(staging, ignore_errors=True)
-    (staging / "images").mkdir(parents=True)
-    with ProcessPoolExecutor() as pool:
-        list(
-            pool.map(_write_picture, repeat(staging / "images"), range(count), repeat(size), repeat(seed), chunksize=8)
-        )
-    lines = [json.dumps({"item_id": f"p{row:06d}", "image": f"{row:06d}.jpg"}) for row in range(count)]
-    (staging / "items.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    staging.replace(folder)
+    with staged(folder) as staging, ProcessPoolExecutor() as pool:
+        images = staging / "images"
+        images.mkdir()
+        list(pool.map(_write_picture, repeat(images), range(count), repeat(size), repeat(seed), chunksize=8))
+        _write_items(staging, [{"item_id": f"p{row:06d}", "image": f"{row:06d}.jpg"} for row in range(count)])
     return folder
+
+
+def _write_items(folder: Path, items: list[dict[str, str]]) -> None:
+    (folder / "items.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
 
 
 def _write_picture(folder: Path, row: int, size: int, seed: int) -> None:
@@ -89,11 +86,10 @@ def product_texts(count: int, seed: int = 0) -> list[str]:
     chance = 1.0 / np.arange(1, len(vocabulary) + 1)
     chance /= chance.sum()
     lengths = np.clip(rng.lognormal(np.log(MEAN_WORDS * 0.65), 0.95, count).round(), 3, 250).astype(int)
-    texts = [
+    return [
         f"{' '.join(vocabulary[word] for word in rng.choice(len(vocabulary), length - 1, p=chance))} no. {row}"
         for row, length in enumerate(lengths.tolist())
     ]
-    return texts
 
 
 def text_dataset(texts: list[str], name: str) -> Path:
@@ -101,10 +97,6 @@ def text_dataset(texts: list[str], name: str) -> Path:
     folder = WORK / name
     if folder.is_dir():
         return folder
-    staging = folder.with_name(f".{folder.name}")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    lines = [json.dumps({"item_id": f"t{row:06d}", "description": text}) for row, text in enumerate(texts)]
-    (staging / "items.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    staging.replace(folder)
+    with staged(folder) as staging:
+        _write_items(staging, [{"item_id": f"t{row:06d}", "description": text} for row, text in enumerate(texts)])
     return folder

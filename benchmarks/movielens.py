@@ -50,6 +50,7 @@ WAYS = {
 """A fusion trained on what the contender shows; the fused contender's fusion, asked by one modality alone; and the
 encoders' own vectors, side by side for the fused one, which nothing was trained for."""
 GENRES, COLD = "genres", "next film"
+LEAST_HISTORY = 5
 
 
 class _Inputs(NamedTuple):
@@ -68,8 +69,8 @@ class _Inputs(NamedTuple):
     seconds: float
 
 
-def run(options: Options, name: str = "movielens") -> None:
-    """Measure and publish the table under this name."""
+def run(options: Options) -> None:
+    """Measure and publish the table."""
     folder = options.data / FOLDER
     if not folder.is_dir():
         print(f"movielens: not run: no folder {folder}; pass --data")
@@ -77,18 +78,18 @@ def run(options: Options, name: str = "movielens") -> None:
     hashes = file_hashes(folder, "items.tsv", "events.tsv", "images")
     seeds = 1 if options.quick else options.seeds
     fusion = FusionConfig(steps=40) if options.quick else FusionConfig()
-    name = f"{name}-quick" if options.quick else name
-    rows = Rows(name, options, {"data": hashes, "seeds": seeds, "fusion": str(fusion)})
+    rows = Rows("language-pictures", options, {"data": hashes, "seeds": seeds, "fusion": str(fusion)})
     data = read_dataset(folder, require="picture", min_rating=EVERY_RATING)
     work = WORK / rows.path.stem
     work.mkdir(parents=True, exist_ok=True)
     inputs = _inputs(data, options, rows, work)
     vectors = _vectors(data, inputs, fusion, seeds, options, rows, work)
-    questions = cold_questions(data.interactions, inputs.cold_N, 100 if options.quick else None)
+    users = 100 if options.quick else None
+    questions = cold_questions(data.interactions, inputs.cold_N, least_history=LEAST_HISTORY, users=users)
     table = _genre_rows(data, vectors, seeds) + _cold_rows(questions, inputs.cold_N, vectors, seeds)
     chance = 10 / max(1, len(data.catalogue) - int(np.mean([len(history) for history in questions.histories])))
     Report(
-        name,
+        "language-pictures",
         f"{len(data.catalogue):,} films with a poster, {data.interactions.users} users; MiniLM for words, "
         f"EfficientNet-Lite0 and colours for posters ({inputs.seconds:.0f} s); "
         f"fusion trained with {seeds} seed(s), figures averaged over them; 95% bootstrap intervals ({RESAMPLES} "

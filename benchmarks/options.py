@@ -8,8 +8,6 @@ from pathlib import Path
 
 from benchmarks.report import ROOT
 
-__all__ = ["Options"]
-
 
 @dataclass(frozen=True, slots=True)
 class Options:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["Lines"]
-
 
 class Lines:
     """A `Progress` that prints.

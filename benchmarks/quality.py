@@ -23,7 +23,7 @@ from benchmarks.options import Options
 from benchmarks.quality_peers import run_peer
 from benchmarks.quality_pieces import PEERS, VARIANTS, Piece, choose, every_piece, quick_pieces
 from benchmarks.quality_sets import EVERY_RATING, SETS, derive, is_cold
-from benchmarks.quality_store import COMPUTES, PEER_COMPUTES, Key, Store, digest_of, load_ranks
+from benchmarks.quality_store import COMPUTES, PEER_COMPUTES, Key, Store, load_ranks
 from benchmarks.quality_table import (
     COLD_COLUMNS,
     COLUMNS,
@@ -34,7 +34,7 @@ from benchmarks.quality_table import (
     fit_cells,
     quality_cells,
 )
-from benchmarks.report import Report, file_hashes
+from benchmarks.report import Report, digest_of, file_hashes
 from mmrec.data.dataset import read_dataset
 from mmrec.evaluation.metrics import Ranks
 
@@ -95,7 +95,7 @@ def _store(hashes: Mapping[str, str], options: Options) -> Store:
 
 
 def _sources(piece: Piece) -> str:
-    return digest_of(PEER_COMPUTES if piece.variant in PEERS else COMPUTES)
+    return digest_of(PEER_COMPUTES if piece.variant in PEERS else COMPUTES)[:16]
 
 
 # --- pieces -----------------------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def _publish(pieces: list[Piece], store: Store, hashes: Mapping[str, str], optio
     warm = list(_warm_cells(records, store))
     if warm:
         Report(
-            "quality-quick" if options.quick else "quality",
+            "quality",
             "One default configuration for both sets. Leave-one-out: each user's last event is the test, the one "
             "before it the validation; everything is learned from the others, weights of channels from validation "
             "events. Whole catalogue, seen items removed (and, where it says so, kept); ties are shared fairly. Means "
@@ -209,7 +209,7 @@ def _publish(pieces: list[Piece], store: Store, hashes: Mapping[str, str], optio
     cold = list(_cold_cells(records, store))
     if cold:
         Report(
-            "quality-cold-items-quick" if options.quick else "quality-cold-items",
+            "quality-cold-items",
             "A tenth of the items, chosen by a hash of their ids, loses every event before anything is trained; they "
             "stay in the catalogue. Questions are all events of these items, of whatever time, that have another item "
             "before them in the user's history, from which cold items are taken out too. All items but the history's "
@@ -229,7 +229,7 @@ def _publish(pieces: list[Piece], store: Store, hashes: Mapping[str, str], optio
     ]
     if fits:
         Report(
-            "quality-fits-quick" if options.quick else "quality-fits",
+            "quality-fits",
             f"Fits of the quality table, each in a process of its own, {options.threads} thread(s): minutes by stage, "
             "evaluation included, and the most memory the process held.",
             FIT_COLUMNS,

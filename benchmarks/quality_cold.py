@@ -18,31 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.cold_items import ColdQuestions
-from benchmarks.quality_fit import joined, load_ranker, unseen
+from benchmarks.cold_items import cold_questions
+from benchmarks.quality_fit import load_ranker
 from benchmarks.quality_sets import EVERY_RATING, is_cold
 from benchmarks.quality_store import save_ranks
 from mmrec.data.dataset import Need, read_dataset
-from mmrec.data.interactions import Interactions
-from mmrec.evaluation.metrics import Ranks, rank_targets, ranks_in_lists
+from mmrec.evaluation.lists import unseen_items
+from mmrec.evaluation.metrics import Ranks, join_ranks, rank_targets, ranks_in_lists
 from mmrec.recommender.ranking_model import CHANNELS
-
-__all__ = ["ask", "cold_questions", "random_recall"]
-
-
-def cold_questions(interactions: Interactions, cold_N: npt.NDArray[np.bool_]) -> ColdQuestions:
-    """Every event of a cold item that has a warm item before it; histories are of warm items alone."""
-    asked, histories, targets = [], [], []
-    for user in range(interactions.users):
-        items = interactions.history(user)
-        is_cold_T = cold_N[items]
-        for place in np.flatnonzero(is_cold_T).tolist():
-            history = items[:place][~is_cold_T[:place]]
-            if len(history):
-                asked.append(user)
-                histories.append(history)
-                targets.append(int(items[place]))
-    return ColdQuestions(np.array(asked, np.int64), histories, np.array(targets, np.int32))
 
 
 def random_recall(histories: list[npt.NDArray[np.int32]], items: int, k: int) -> float:
@@ -68,7 +51,7 @@ def ask(dataset: str, require: Need, bundle: str, ranks: str, device: str) -> di
     cold_N = np.array([is_cold(item_id) for item_id in ranker.parts.catalogue.item_ids])
     if (known := ranker.parts.popularity_N[cold_N].sum()) > 0:
         raise AssertionError(f"the bundle has seen {known:.0f} events of cold items")
-    questions = cold_questions(interactions, cold_N)
+    questions = cold_questions(interactions, cold_N, least_history=1, warm_histories=True)
     found: dict[tuple[str, str], list[Ranks]] = {}
 
     def add(name: str, part: Ranks) -> None:
@@ -77,15 +60,15 @@ def ask(dataset: str, require: Need, bundle: str, ranks: str, device: str) -> di
     for chunk in ranker.chunks(len(questions.targets_Q)):
         histories = questions.histories[chunk.begin : chunk.end]
         targets = questions.targets_Q[chunk.begin : chunk.end]
-        eligible_BN = unseen(histories, ranker.items)
+        eligible_BN = unseen_items(histories, ranker.items)
         features, generated_BW = ranker.features(histories, eligible_BN)
         fused = ranker.blend(ranker.parts.blend, features, eligible_BN)
-        scores = {"fused": fused.scores_BN} | {name: features[name] for name in CHANNELS}
+        scores = {"fused": fused} | {name: features[name] for name in CHANNELS}
         for name, score in scores.items():
             add(name, rank_targets(score, targets, histories, remove_seen=True))
         if generated_BW is not None:
             add("semantic-id-beam", ranks_in_lists(generated_BW, targets))
-    save_ranks(Path(ranks), {key: joined(parts) for key, parts in found.items()})
+    save_ranks(Path(ranks), {key: join_ranks(parts) for key, parts in found.items()})
     return {
         "seconds": time.monotonic() - start,
         "questions": len(questions.targets_Q),

@@ -11,13 +11,12 @@ from __future__ import annotations
 import contextlib
 import resource
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from benchmarks.progress import Lines
@@ -26,8 +25,9 @@ from benchmarks.quality_store import save_ranks
 from mmrec.bundle import open_bundle
 from mmrec.channels.blend import BlendConfig
 from mmrec.data.dataset import Need, read_dataset
-from mmrec.data.splits import leave_one_out
-from mmrec.evaluation.metrics import Ranks, rank_targets
+from mmrec.data.splits import Split, leave_one_out
+from mmrec.evaluation.lists import unseen_items
+from mmrec.evaluation.metrics import Ranks, join_ranks, rank_targets
 from mmrec.generator.config import TrainingConfig
 from mmrec.recommender.artefact import read_parts
 from mmrec.recommender.ranking_model import CHANNELS, RankingModel
@@ -37,8 +37,6 @@ from mmrec.training.evaluation import fit_blends
 from mmrec_encoders.embedding.catalogue import encode_words
 from mmrec_encoders.fusion_training import FusionConfig
 from mmrec_encoders.small_clip_training import SmallClipConfig
-
-__all__ = ["ABLATED", "fit", "fit_config", "load_ranker", "unseen", "without_parts"]
 
 ABLATED: Mapping[str, tuple[str, ...]] = {
     "no transitions": ("transitions",),
@@ -119,12 +117,12 @@ def without_parts(bundle: str, ranks: str, device: str) -> dict[str, Any]:
     for chunk in ranker.chunks(len(split.test.targets_U)):
         histories = split.test.histories[chunk.begin : chunk.end]
         targets = split.test.targets_U[chunk.begin : chunk.end]
-        eligible_BN = unseen(histories, ranker.items)
+        eligible_BN = unseen_items(histories, ranker.items)
         features = ranker.features(histories, eligible_BN).by_channel
         for name, blend in blends.items():
-            scores, _ = ranker.blend(blend, features, eligible_BN)
+            scores = ranker.blend(blend, features, eligible_BN)
             found[name, "removed"].append(rank_targets(scores, targets, histories, remove_seen=True))
-    save_ranks(Path(ranks), {key: joined(parts) for key, parts in found.items()})
+    save_ranks(Path(ranks), {key: join_ranks(parts) for key, parts in found.items()})
     return {
         "seconds": time.monotonic() - start,
         "weights": {name: dict(blend.weights) for name, blend in (blends | dict(ranker.parts.blends)).items()},
@@ -137,17 +135,14 @@ def load_ranker(bundle: str, device: str) -> RankingModel:
     return RankingModel(read_parts(open_bundle(bundle), where), where, resolve_dtype("auto", where))
 
 
-def joined(parts: Sequence[Ranks]) -> Ranks:
-    """Ranks of several chunks as one."""
-    return Ranks(np.concatenate([part.above_Q for part in parts]), np.concatenate([part.tied_Q for part in parts]))
-
-
-def unseen(histories: Sequence[npt.NDArray[np.int32]], items: int) -> npt.NDArray[np.bool_]:
-    """Items that are not in the history. Shape: (B, N), bool."""
-    eligible_BN = np.ones((len(histories), items), np.bool_)
-    for row, history in enumerate(histories):
-        eligible_BN[row, history] = False
-    return eligible_BN
+def item_head_ranks(ranker: RankingModel, split: Split) -> Ranks:
+    """Where the item head, asked with histories alone, puts the targets; seen items removed."""
+    parts = []
+    for chunk in ranker.chunks(len(split.targets_U)):
+        histories = split.histories[chunk.begin : chunk.end]
+        scores_BN = ranker.item_head(ranker.read(histories))
+        parts.append(rank_targets(scores_BN, split.targets_U[chunk.begin : chunk.end], histories, remove_seen=True))
+    return join_ranks(parts)
 
 
 def text_vectors(dataset: str, require: Need, out: str, device: str) -> dict[str, Any]:

@@ -21,11 +21,9 @@ from benchmarks.quality_sets import EVERY_RATING
 from benchmarks.quality_store import Key, save_ranks
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.dataset import Need, read_dataset
-from mmrec.data.splits import leave_one_out
+from mmrec.data.splits import evenly, leave_one_out
 from mmrec.evaluation.metrics import Ranks, ranks_in_lists
 from mmrec.generator.config import TrainingConfig
-
-__all__ = ["categories_of", "run_peer"]
 
 SCRIPTS = {
     "sasrec": "rectools_peer",
@@ -55,9 +53,8 @@ def run_peer(piece: Piece, dataset: Path, require: Need, folder: Path, options: 
             device=options.device,
         )
         text_NT = np.load(out, allow_pickle=False)
-    count = len(split.validation.targets_U)
     # The users that the generator's own early stopping watches.
-    chosen = np.unique(np.linspace(0, count - 1, TrainingConfig().validation_users).astype(int))
+    chosen = evenly(len(split.validation.targets_U), TrainingConfig().validation_users)
     features = categories_of(data.catalogue)
     exchange = folder / "given.npz"
     np.savez(

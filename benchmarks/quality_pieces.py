@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 from benchmarks.quality_sets import SETS, Hidden
 
-__all__ = ["PEERS", "VARIANTS", "Piece", "Variant", "choose", "every_piece", "quick_pieces"]
-
 
 class Variant(NamedTuple):
     """How a fit differs from the default.

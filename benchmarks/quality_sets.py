@@ -13,10 +13,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from benchmarks.kept import staged
 from mmrec.data.dataset import Need, read_dataset
 from mmrec.data.pictures import PictureStore
-
-__all__ = ["EVERY_RATING", "SETS", "Hidden", "QualitySet", "derive", "is_cold"]
 
 Hidden = Literal["", "picture", "words"]
 COLD_ONE_IN = 10
@@ -92,18 +91,15 @@ def derive(
     item_at = item_rows[0].index("item_id")
     items = [row for row in item_rows[1:] if row[item_at] in kept]
 
-    staging = target.with_name(f".{target.name}.staging")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    _write(staging / "items.tsv", [[row[at] for at in columns] for row in [item_rows[0], *items]])
-    _write(staging / "events.tsv", [event_rows[0], *events])
-    if "image" in item_rows[0] and hidden != "picture":
-        image_at = item_rows[0].index("image")
-        store = PictureStore(source)
-        for row in items:
-            if row[image_at] and store.has(row[image_at]):
-                _place(source / row[image_at], staging / row[image_at])
-    staging.replace(target)
+    with staged(target) as staging:
+        _write(staging / "items.tsv", [[row[at] for at in columns] for row in [item_rows[0], *items]])
+        _write(staging / "events.tsv", [event_rows[0], *events])
+        if "image" in item_rows[0] and hidden != "picture":
+            image_at = item_rows[0].index("image")
+            store = PictureStore(source)
+            for row in items:
+                if row[image_at] and store.has(row[image_at]):
+                    _place(source / row[image_at], staging / row[image_at])
     return target
 
 

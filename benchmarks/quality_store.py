@@ -19,11 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import ROOT, WORK, Machine, installed_versions, source_version
+from benchmarks.kept import save_arrays
+from benchmarks.report import WORK, Machine, installed_versions, source_version
 from mmrec.evaluation.metrics import Ranks
 from mmrec.runtime.files import replace_file
-
-__all__ = ["Key", "Store", "load_ranks", "save_ranks"]
 
 COMPUTES = (
     "mmrec/channels",
@@ -121,28 +120,13 @@ class Store:
         return self.folder / f"{name}.json"
 
 
-def digest_of(paths: tuple[str, ...], root: Path = ROOT) -> str:
-    """Of these Python files and those in these folders."""
-    digest = hashlib.sha256()
-    for name in paths:
-        place = root / name
-        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def save_ranks(path: Path, ranks: Mapping[Key, Ranks]) -> None:
     """Keep where every question's target landed."""
-    arrays: dict[str, Any] = {}
+    arrays = {}
     for (name, seen), found in ranks.items():
         arrays[f"{name}|{seen}|above"] = found.above_Q.astype(np.int32)
         arrays[f"{name}|{seen}|tied"] = found.tied_Q.astype(np.int32)
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-
-    replace_file(path, write)
+    save_arrays(path, arrays)
 
 
 def load_ranks(path: Path) -> dict[Key, Ranks]:

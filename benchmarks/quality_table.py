@@ -13,22 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.intervals import Estimate, mean_estimate, ratio_estimate
+from benchmarks.intervals import Estimate, mean_estimate, ratio_estimate, shown
 from mmrec.evaluation.metrics import Ranks
 
-__all__ = [
-    "COLD_COLUMNS",
-    "COLUMNS",
-    "TARGETS",
-    "ColdRow",
-    "QualityRow",
-    "Target",
-    "cold_cells",
-    "met",
-    "quality_cells",
-]
-
 K = 10
+DIGITS = 4
+"""The fourth counts here."""
 COLUMNS = (
     "set",
     "ranked by",
@@ -154,10 +144,10 @@ def quality_cells(row: QualityRow, fused: QualityRow | None, weights_RU: npt.NDA
         row.set,
         row.name,
         len(row.removed),
-        shown(recall),
-        shown(ndcg),
+        shown(recall, digits=DIGITS),
+        shown(ndcg, digits=DIGITS),
         f"{np.std(by_seed, ddof=1):.4f}" if len(by_seed) > 1 else None,
-        shown(difference, sign=True) if difference else None,
+        shown(difference, sign=True, digits=DIGITS) if difference else None,
         *(None if figure is None else f"{figure:.4f}" for figure in kept),
         _listed(targets, "must"),
         _listed(targets, "aim"),
@@ -208,9 +198,9 @@ def cold_cells(row: ColdRow, fused: ColdRow | None, weights_RU: npt.NDArray[np.i
         row.contender,
         row.name,
         len(row.ranks),
-        shown(recall),
+        shown(recall, digits=DIGITS),
         f"{recall.value / row.chance:.1f}",
-        shown(difference, sign=True) if difference else None,
+        shown(difference, sign=True, digits=DIGITS) if difference else None,
         must,
         aim,
         verdict,
@@ -225,12 +215,6 @@ def cold_cells(row: ColdRow, fused: ColdRow | None, weights_RU: npt.NDArray[np.i
         "fused - this": difference and difference.as_json(),
     }
     return Cells(cells, details)
-
-
-def shown(estimate: Estimate, *, sign: bool = False) -> str:
-    """As ``0.0681 [0.0657, 0.0705]``: the fourth digit counts here."""
-    plus = "+" if sign else ""
-    return f"{estimate.value:{plus}.4f} [{estimate.low:{plus}.4f}, {estimate.high:{plus}.4f}]"
 
 
 def _by_seed(ranks: Mapping[int, Ranks], metric: str) -> npt.NDArray[np.float64]:

@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -44,7 +44,7 @@ class Report:
     """One benchmark's table.
 
     Attributes:
-        name: File name of the stored result.
+        name: File name of the stored result; a rehearsal's ends in ``-quick``.
         conditions: What was measured and how, in one sentence or a few.
         columns: Heads of the table, with units.
         rows: As many cells as columns each; None is an empty cell.
@@ -72,7 +72,7 @@ class Report:
         machine, versions = Machine.here(), installed_versions()
         table = self._markdown(today, machine, versions)
         print(table)
-        stem = folder / f"{today}-{self.name}"
+        stem = folder / f"{today}-{self.name}{'-quick' if self.rehearsal else ''}"
         folder.mkdir(parents=True, exist_ok=True)
         stem.with_suffix(".md").write_text(table, encoding="utf-8")
         record = {
@@ -166,6 +166,11 @@ class Machine(NamedTuple):
         )
 
 
+def ruled(what: str, rule: str, met: bool) -> str:
+    """A sentence of a table's notes: a figure beside what it must be."""
+    return f"{what} (must be {rule}: {'met' if met else 'NOT met'})."
+
+
 def gpu_suffix(device: str) -> str:
     """What tells a GPU's results from a CPU's by their name: ``-h100``, for example; empty for a CPU.
 
@@ -202,10 +207,16 @@ def source_version() -> str:
 
 def source_digest() -> str:
     """Of every Python file that a measurement runs: figures of other sources are not these sources' figures."""
+    return digest_of(("mmrec", "encoders", "serving", "benchmarks"))
+
+
+def digest_of(names: Iterable[str], root: Path = ROOT) -> str:
+    """SHA-256 of these Python files, and of those in these folders, with their names."""
     digest = hashlib.sha256()
-    for folder in ("mmrec", "encoders", "serving", "benchmarks"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    for name in names:
+        place = root / name
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 

@@ -16,8 +16,6 @@ from typing import Any
 from benchmarks.options import Options
 from benchmarks.report import WORK, Machine, installed_versions, source_digest
 
-__all__ = ["Rows"]
-
 
 class Rows:
     """The rows of one run.

@@ -8,11 +8,9 @@ quality does not. The overlap of both ways of ranking is measured on real data t
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +18,12 @@ import numpy as np
 from benchmarks import child
 from benchmarks.language_films import FILMS, SHORT_FIT, short_bundle
 from benchmarks.large_bundle import FITTED, HIDDEN, LAYERS, large_bundle
+from benchmarks.measuring import resident_gib
 from benchmarks.options import Options
-from benchmarks.report import Report, file_hashes
+from benchmarks.report import Report, file_hashes, ruled
 from benchmarks.rows import Rows
 from mmrec.contract.requests import RecommendRequest
+from mmrec.data.splits import evenly
 from mmrec.errors import MmrecError
 
 SIZES, QUICK_SIZES = (10_000, 100_000, 1_000_000), (10_000, 30_000)
@@ -36,7 +36,7 @@ LEAST_OVERLAP, MOST_LOST = 0.99, 0.0005
 def run(options: Options) -> None:
     """Measure and publish both tables."""
     sizes = QUICK_SIZES if options.quick else SIZES
-    rows = Rows(f"scale{'-quick' if options.quick else ''}", options, {"sizes": sizes})
+    rows = Rows("scale", options, {"sizes": sizes})
     measured = {}
     for items in sizes:
         bundle = large_bundle(items, every_channel=True)
@@ -70,25 +70,20 @@ def _publish_sizes(measured: dict[int, dict[str, Any]], options: Options) -> Non
     last = measured[largest]
     gain = last["batched_per_s"] / last["single_per_s"]
     growth = last["p50_ms"] / measured[smallest]["p50_ms"]
-    rules = (
-        (f"p50 at {largest:,} items", last["p50_ms"], "ms", MOST_P50, last["p50_ms"] <= MOST_P50),
-        (f"p99 at {largest:,} items", last["p99_ms"], "ms", MOST_P99, last["p99_ms"] <= MOST_P99),
-        (f"growth of p50 from {smallest:,} items", growth, "times", MOST_GROWTH, growth <= MOST_GROWTH),
-        ("memory", last["gib"], "GiB", MOST_GIB, last["gib"] <= MOST_GIB),
-        ("loading", last["load_s"], "s", MOST_LOAD, last["load_s"] <= MOST_LOAD),
+    limits = (
+        (f"p50 at {largest:,} items", last["p50_ms"], "ms", MOST_P50),
+        (f"p99 at {largest:,} items", last["p99_ms"], "ms", MOST_P99),
+        (f"growth of p50 from {smallest:,} items", growth, "times", MOST_GROWTH),
+        ("memory", last["gib"], "GiB", MOST_GIB),
+        ("loading", last["load_s"], "s", MOST_LOAD),
     )
-    notes = [
-        f"{what}: {value:.2f} {unit} (must be <= {most:g}: {'met' if met else 'NOT met'})."
-        for what, value, unit, most, met in rules
-    ]
-    notes.append(
-        f"Requests a second at batch {BATCH} against one by one: {gain:.2f} times (must be >= {LEAST_GAIN:g}: "
-        f"{'met' if gain >= LEAST_GAIN else 'NOT met'})."
-    )
+    notes = [ruled(f"{what}: {value:.2f} {unit}", f"<= {most:g}", value <= most) for what, value, unit, most in limits]
+    batches = f"Requests a second at batch {BATCH} against one by one: {gain:.2f} times"
+    notes.append(ruled(batches, f">= {LEAST_GAIN:g}", gain >= LEAST_GAIN))
     columns = ("items", "p50 ms", "p99 ms", "per s", f"per s, batch {BATCH}", "exact p50 ms", "load s", "GiB")
     names = ("p50_ms", "p99_ms", "single_per_s", "batched_per_s", "exact_p50_ms", "load_s", "gib")
     Report(
-        f"scale{'-quick' if options.quick else ''}",
+        "scale",
         f"Recommendations of {K} items in process, {options.threads} threads: all seven channels rank (Qwen3 shape, "
         f"{LAYERS} layers, {HIDDEN} wide; semantic IDs of 4 codes, beam 64). Histories of {HISTORY[0]} to {HISTORY[1]} "
         f"items, {ASKED} requests one by one, then in batches. Candidates by the default budgets; exact: every item is "
@@ -112,7 +107,7 @@ def _publish_overlaps(found: dict[str, dict[str, Any]], options: Options) -> Non
         )
     columns = ("catalogue", "requests", "overlap of the first 10", "NDCG@10 of two stages", "NDCG@10 exact")
     Report(
-        f"scale-overlap{'-quick' if options.quick else ''}",
+        "scale-overlap",
         "Two stages (candidates by the default budgets, in catalogues however small) beside ranking every item: the "
         "share of the first 10 items that both lists have, and NDCG@10 for the last event of each user, which the fit "
         f"did not see; {SHORT_FIT}; seen items left out. On the made catalogue there is nothing to predict.",
@@ -150,17 +145,17 @@ def latency(bundle: str, device: str) -> dict[str, Any]:
 
     for _ in range(10):
         timed([drawn()])
-    single = sorted(timed([drawn()]) for _ in range(ASKED))
-    batched = sorted(timed([drawn() for _ in range(BATCH)]) for _ in range(ASKED // BATCH))
-    gib = _gib()
-    exact = sorted(timed([_exact(drawn())]) for _ in range(ASKED // 10))
+    single = [timed([drawn()]) for _ in range(ASKED)]
+    batched = [timed([drawn() for _ in range(BATCH)]) for _ in range(ASKED // BATCH)]
+    gib = resident_gib()
+    exact = [timed([_exact(drawn())]) for _ in range(ASKED // 10)]
     return {
         "load_s": load_s,
-        "p50_ms": single[len(single) // 2],
-        "p99_ms": single[int(0.99 * len(single))],
+        "p50_ms": float(np.percentile(single, 50)),
+        "p99_ms": float(np.percentile(single, 99)),
         "single_per_s": 1000 * len(single) / sum(single),
         "batched_per_s": 1000 * BATCH * len(batched) / sum(batched),
-        "exact_p50_ms": exact[len(exact) // 2],
+        "exact_p50_ms": float(np.percentile(exact, 50)),
         "gib": gib,
     }
 
@@ -179,7 +174,7 @@ def overlap(bundle: str, real: bool) -> dict[str, Any]:
     ranker = RankingModel(parts, now.ranker.device, now.ranker.dtype)
     filters = CandidateFilter(parts.catalogue, now.filters)
     pipeline = RecommendationPipeline(ranker, filters, now.record, now.versions, now.vectors)
-    users = np.linspace(0, parts.interactions.users - 1, min(parts.interactions.users, 2000)).astype(int)
+    users = evenly(parts.interactions.users, 2000)
     same, ndcg, exact_ndcg = [], [], []
     for begin in range(0, len(users), 50):
         histories = [parts.interactions.history(int(user)) for user in users[begin : begin + 50]]
@@ -206,10 +201,3 @@ def _exact(request: RecommendRequest) -> RecommendRequest:
 
 def _ndcg(found: tuple[str, ...], target: str) -> float:
     return 1 / float(np.log2(found.index(target) + 2)) if target in found else 0.0
-
-
-def _gib() -> float:
-    for line in Path(f"/proc/{os.getpid()}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 2**20
-    return float("nan")

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["served"]
-
 
 @contextmanager
 def served(bundle: Path, threads: int, *more: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:

@@ -6,17 +6,16 @@ come from this process.
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.measuring import milliseconds
 from benchmarks.options import Options
-from benchmarks.report import Report
+from benchmarks.report import Report, ruled
 from benchmarks.served import served
 from mmrec.contract.requests import ListItemsRequest, RecommendRequest
 from mmrec.demo import write_demo_dataset
@@ -59,7 +58,7 @@ def run(options: Options) -> None:
         _row("batches, twice that", twice),
     ]
     Report(
-        f"service{'-quick' if options.quick else ''}",
+        "service",
         f"{K} recommendations from {HISTORY} history items, {ITEMS} items, `embedded` preset. Server in a process of "
         f"its own on loopback, threads: {options.threads}; the load, an open loop of independent arrivals, in another "
         f"on the same cores; deadlines of {DEADLINE_S:g} s. Saturation: most answers a second, of rates that grow by "
@@ -88,15 +87,12 @@ def _in_process(bundle: Path, options: Options) -> tuple[float, float, float]:
     (page,) = recommender.list_items_many([ListItemsRequest(page_size=ITEMS)])
     ids = [item.item_id for item in page.items]  # type: ignore[union-attr]  # an error would end the run here
     rng = np.random.default_rng(0)
-    times = []
-    for number in range((QUICK_IN_PROCESS if options.quick else IN_PROCESS) + 5):
-        request = RecommendRequest(tuple(ids[row] for row in rng.integers(len(ids), size=HISTORY)), k=K)
-        start = time.perf_counter()
-        recommender.recommend_many([request])
-        if number >= 5:
-            times.append(1000 * (time.perf_counter() - start))
-    times.sort()
-    return 1000 * len(times) / sum(times), statistics.median(times), times[int(0.99 * len(times))]
+    count = QUICK_IN_PROCESS if options.quick else IN_PROCESS
+    requests = [
+        RecommendRequest(tuple(ids[row] for row in rng.integers(len(ids), size=HISTORY)), k=K) for _ in range(count + 5)
+    ]
+    times = milliseconds(lambda number: recommender.recommend_many([requests[number]]), count, warm_up=5)
+    return 1000 * len(times) / sum(times), *np.percentile(times, [50, 99]).tolist()
 
 
 def _saturation(address: str, load: Load, per_s: float) -> LoadResult:
@@ -137,24 +133,16 @@ def _notes(single: LoadResult, batched: LoadResult, half: LoadResult, twice: Loa
     growth = twice.accepted.p99_ms / half.accepted.p99_ms
     faults = sum(found.codes["INTERNAL"].calls for found in (single, batched, half, twice) if "INTERNAL" in found.codes)
     hung = sum(found.hung for found in (single, batched, half, twice))
-    rules = (
-        (f"Saturation with batches: {gain:.2f} times that one by one", f">= {LEAST_GAIN:g}", gain >= LEAST_GAIN),
-        (
-            f"p99 at half of it: {half.accepted.p99_ms:.0f} ms",
-            f"<= {MOST_HALF_P99:g}",
-            half.accepted.p99_ms <= MOST_HALF_P99,
-        ),
-        (f"Goodput at twice: {goodput:.2f} of the peak", f">= {LEAST_GOODPUT:g}", goodput >= LEAST_GOODPUT),
-        (
+    half_p99, refusal = half.accepted.p99_ms, twice.refused.p50_ms
+    return [
+        ruled(f"Saturation with batches: {gain:.2f} times that one by one", f">= {LEAST_GAIN:g}", gain >= LEAST_GAIN),
+        ruled(f"p99 at half of it: {half_p99:.0f} ms", f"<= {MOST_HALF_P99:g}", half_p99 <= MOST_HALF_P99),
+        ruled(f"Goodput at twice: {goodput:.2f} of the peak", f">= {LEAST_GOODPUT:g}", goodput >= LEAST_GOODPUT),
+        ruled(
             f"p99 of answers at twice: {growth:.2f} times that at half",
             f"<= {MOST_P99_GROWTH:g}",
             growth <= MOST_P99_GROWTH,
         ),
-        (
-            f"Median of refusals at twice: {twice.refused.p50_ms:.1f} ms",
-            f"<= {MOST_REFUSAL:g}",
-            twice.refused.p50_ms <= MOST_REFUSAL,
-        ),
-        (f"Calls that hung: {hung}; INTERNAL: {faults}", "0", hung == faults == 0),
-    )
-    return [f"{what} (must be {rule}: {'met' if met else 'NOT met'})." for what, rule, met in rules]
+        ruled(f"Median of refusals at twice: {refusal:.1f} ms", f"<= {MOST_REFUSAL:g}", refusal <= MOST_REFUSAL),
+        ruled(f"Calls that hung: {hung}; INTERNAL: {faults}", "0", hung == faults == 0),
+    ]

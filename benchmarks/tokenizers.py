@@ -103,9 +103,8 @@ def run(options: Options) -> None:
     for folder in folders:
         hashes |= file_hashes(folder, "items.tsv", "events.tsv")
     fusion = FusionConfig(steps=40) if options.quick else FusionConfig()
-    name = "tokenizers-quick" if options.quick else "tokenizers"
     compared = contenders(options.quick)
-    rows = Rows(name, options, {"data": hashes, "fusion": str(fusion), "compared": str(compared)})
+    rows = Rows("tokenizers", options, {"data": hashes, "fusion": str(fusion), "compared": str(compared)})
     table, details = [], []
     for folder in folders:
         source = _Source(folder, fusion, options)
@@ -114,7 +113,7 @@ def run(options: Options) -> None:
             table.append((folder.name, contender.name, *row["cells"]))
             details.append({"data": folder.name, "tokenizer": contender.name, **row})
     Report(
-        name,
+        "tokenizers",
         "Words of each item by MiniLM, fused as a fit does (histories of training events, leave-one-out, seed 0), "
         "quantised or indexed by each tokenizer in its default configuration unless the name says otherwise; "
         "'customers' puts collaborative vectors of that norm beside the fused ones. The kind of an item: first "

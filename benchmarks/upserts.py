@@ -1,13 +1,11 @@
 """Changes under load: 10,000 items come into a served catalogue while 20 recommendations a second are answered.
 
-A server process on loopback with a store, a process that asks, a process that upserts. Requests are sent when they are
-due, whether or not those before have been answered, and their time counts from then.
+A server process on loopback with a store, a process that asks (`benchmarks.open_loop`), a process that upserts.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
+import math
 import queue
 import statistics
 import tempfile
@@ -22,13 +20,12 @@ import numpy as np
 
 from benchmarks import child
 from benchmarks.large_bundle import FITTED, HIDDEN, LAYERS, drawn_words, large_bundle
+from benchmarks.measuring import resident_gib
 from benchmarks.options import Options
-from benchmarks.report import WORK, Report
+from benchmarks.report import WORK, Report, ruled
 from benchmarks.rows import Rows
 from benchmarks.served import served
 from mmrec.contract.items import ItemInput
-from mmrec.errors import MmrecError
-from mmrec.sdk.aio import AsyncClient
 from mmrec.sdk.client import Client
 
 ITEMS, UPSERTS, BATCH = 1_000_000, 10_000, 100
@@ -52,7 +49,7 @@ def run(options: Options) -> None:
 def _publish(measured: dict[str, Any], options: Options, items: int, upserts: int, *, every_channel: bool) -> None:
     ranks = "all seven channels rank" if every_channel else "the generator alone ranks"
     Report(
-        f"upserts{'-every-channel' if every_channel else ''}{'-quick' if options.quick else ''}",
+        f"upserts{'-every-channel' if every_channel else ''}",
         f"{upserts:,} items of new words come into a catalogue of {items:,}, in batches of {BATCH} over one stream, "
         f"encoded by MiniLM; `mmrec serve --store` on loopback with {options.threads} threads, everything on one "
         f"machine. {PER_SECOND} recommendations a second of {K} items for histories of {HISTORY} (Qwen3 shape, "
@@ -67,21 +64,16 @@ def _publish(measured: dict[str, Any], options: Options, items: int, upserts: in
 
 
 def _figures(asked: dict[str, Any]) -> tuple[Any, ...]:
-    times = sorted(asked["ms"])
-    return len(times) + asked["failed"], asked["failed"], statistics.median(times), _p99(times), times[-1]
-
-
-def _p99(times: list[float]) -> float:
-    return sorted(times)[int(0.99 * len(times))]
+    times, failed = asked["ms"], asked["failed"]
+    return len(times) + failed, failed, *np.percentile(times, [50, 99]).tolist(), max(times)
 
 
 def _notes(measured: dict[str, Any], upserts: int) -> list[str]:
     changed = measured["changed"]
-    times = _p99(measured["busy"]["ms"]) / _p99(measured["quiet"]["ms"])
+    times = float(np.percentile(measured["busy"]["ms"], 99) / np.percentile(measured["quiet"]["ms"], 99))
     visible = max(changed["visible_s"])
     return [
-        f"p99 during the upserts is {times:.2f} times the quiet one (must be <= {MOST_P99:.0f}: "
-        f"{'met' if times <= MOST_P99 else 'NOT met'}).",
+        ruled(f"p99 during the upserts is {times:.2f} times the quiet one", f"<= {MOST_P99:.0f}", times <= MOST_P99),
         f"{upserts:,} items in {changed['seconds']:.1f} s, {upserts / changed['seconds']:.0f} a second. From the "
         "acknowledgement of a batch to a recommendation of its last item "
         f"{statistics.median(changed['visible_s']):.2f} s (median of {len(changed['visible_s'])} batches, looked "
@@ -99,9 +91,20 @@ def _under_load(options: Options, made: Callable[[], Path], upserts: int, second
         tempfile.TemporaryDirectory(dir=WORK) as folder,
         served(made(), options.threads, "--store", str(Path(folder) / "store")) as (target, process),
     ):
-        child.call("benchmarks.upserts:ask", 1, target=target, seconds=seconds / 4)
-        quiet = child.call("benchmarks.upserts:ask", 1, target=target, seconds=seconds)
-        before = _gib(process.pid)
+        ids = [f"fitted-{row}" for row in range(FITTED)]
+        ask = partial(
+            child.call,
+            "benchmarks.open_loop:ask",
+            1,
+            target=target,
+            item_ids=ids,
+            per_second=PER_SECOND,
+            history=HISTORY,
+            k=K,
+        )
+        ask(seconds=seconds / 4)
+        quiet = ask(seconds=seconds)
+        before = resident_gib(process.pid)
         found: dict[str, Any] = {}
 
         def change() -> None:
@@ -112,68 +115,26 @@ def _under_load(options: Options, made: Callable[[], Path], upserts: int, second
 
         changing = threading.Thread(target=change)
         changing.start()
-        asked = child.call("benchmarks.upserts:ask", 1, target=target, seconds=3600.0, until=str(Path(folder) / ENDED))
+        asked = ask(until=str(Path(folder) / ENDED))
         changing.join()
-        during = [found["began"] <= due <= found["ended"] for due in asked["due"]]
-        busy = asked | {"ms": [ms for ms, counts in zip(asked["ms"], during, strict=True) if counts]}
-        return {"quiet": quiet, "busy": busy, "changed": found, "memory_gib": [before, _gib(process.pid)]}
+        return {
+            "quiet": _within(quiet, 0.0, math.inf),
+            "busy": _within(asked, found["began"], found["ended"]),
+            "changed": found,
+            "memory_gib": [before, resident_gib(process.pid)],
+        }
 
 
-def _gib(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 2**20
-    return float("nan")
-
-
-# --- in processes of their own ----------------------------------------------------------------------------------------
-
-
-def ask(target: str, seconds: float, until: str = "") -> dict[str, Any]:
-    """Recommendations, one when each is due: milliseconds, when they were due, and how many failed.
-
-    Args:
-        target: Of the server.
-        seconds: How long at most.
-        until: File whose coming ends it.
-    """
-    return asyncio.run(_ask(target, seconds, until))
-
-
-async def _ask(target: str, seconds: float, until: str) -> dict[str, Any]:
-    rng = np.random.default_rng(os.getpid())
-    took: list[tuple[float, float]] = []
-    failed: list[str] = []
-
-    async def one(client: AsyncClient, due: float) -> None:
-        history = [f"fitted-{row}" for row in rng.integers(0, FITTED, HISTORY).tolist()]
-        await asyncio.sleep(due - time.time())
-        try:
-            found = await client.recommend(history, k=K)
-        except MmrecError as error:
-            failed.append(str(error))
-            return
-        if len(found.items) != K:
-            failed.append(f"{len(found.items)} items")
-        took.append((time.time() - due, due))
-
-    async with AsyncClient(target, timeout=60) as client:
-        await client.recommend([], k=1)
-        start = time.time() + 0.1
-        running: list[asyncio.Task[None]] = []
-        for number in range(int(seconds * PER_SECOND)):
-            due = start + number / PER_SECOND
-            running.append(asyncio.create_task(one(client, due)))
-            await asyncio.sleep(due - time.time())
-            if until and number % PER_SECOND == 0 and Path(until).exists():
-                break
-        await asyncio.gather(*running)
+def _within(asked: dict[str, Any], began: float, ended: float) -> dict[str, Any]:
+    """Of the requests that were due between two times."""
     return {
-        "ms": [1000 * length for length, _ in took],
-        "due": [due for _, due in took],
-        "failed": len(failed),
-        "errors": failed[:5],
+        "ms": [ms for ms, due in asked["took"] if began <= due <= ended],
+        "failed": sum(began <= due <= ended for due in asked["failed"]),
+        "errors": asked["errors"],
     }
+
+
+# --- in a process of its own ------------------------------------------------------------------------------------------
 
 
 def change(target: str, upserts: int) -> dict[str, Any]:

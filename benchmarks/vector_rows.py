@@ -7,16 +7,14 @@ Vectors, truth and index lie in one folder per size. Knows nothing of the table 
 
 from __future__ import annotations
 
-import resource
-import statistics
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from benchmarks.measuring import milliseconds, resident_gib
 
 DIMENSION, RECALL_AT = 256, 10
 CATEGORIES, KINDS = 200, 12
@@ -123,7 +121,7 @@ def search(folder: str, contender: str, queries: int) -> dict[str, Any]:
 
     asked = np.load(Path(folder) / "queries.npy", allow_pickle=False)
     truth = np.load(Path(folder) / "truth-scores.npy", allow_pickle=False)
-    before = _resident()
+    before = resident_gib()
     start = time.perf_counter()
     if contender == "mmrec":
         vectors_ND = np.load(Path(folder) / "vectors.npy", allow_pickle=False)
@@ -142,33 +140,16 @@ def search(folder: str, contender: str, queries: int) -> dict[str, Any]:
 
     one(asked[:1])
     loading = time.perf_counter() - start
-    resident = _resident() - before
-    found, times = _timed(one, asked[:queries])
+    held = resident_gib() - before
+    found: list[Floats] = []
+    times = milliseconds(lambda place: found.append(one(asked[place : place + 1])[0]), queries, warm_up=0)
     # By score, so that any of several items at the same distance counts as the right one.
     right = [(scores >= truth[place, -1] - 1e-5).mean() for place, scores in enumerate(found)]
     return {
         "recall@10": float(np.mean(right)),
-        "p50 ms": statistics.median(times),
-        "p95 ms": sorted(times)[int(0.95 * len(times))],
+        "p50 ms": float(np.percentile(times, 50)),
+        "p95 ms": float(np.percentile(times, 95)),
         "queries": len(times),
         "loading s": loading,
-        "memory bytes/item": resident / items,
+        "memory bytes/item": held * 2**30 / items,
     }
-
-
-def _timed(one: Callable[[Floats], Floats], asked: Floats) -> tuple[list[Floats], list[float]]:
-    found, times = [], []
-    for place in range(len(asked)):
-        start = time.perf_counter()
-        scores = one(asked[place : place + 1])
-        times.append(1000 * (time.perf_counter() - start))
-        found.append(scores[0])
-    return found, times
-
-
-def _resident() -> int:
-    """Bytes of memory that this process holds now; at most so far where the system does not tell."""
-    status = Path("/proc/self/statm")
-    if status.exists():
-        return int(status.read_text(encoding="ascii").split()[1]) * resource.getpagesize()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

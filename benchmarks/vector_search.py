@@ -21,8 +21,7 @@ _MODULE = "benchmarks.vector_rows"
 
 def run(options: Options) -> None:
     """Measure and publish the table."""
-    name = "vector-search-quick" if options.quick else "vector-search"
-    rows = Rows(name, options, {"queries": QUERIES, "seed": SEED})
+    rows = Rows("vector-search", options, {"queries": QUERIES, "seed": SEED})
     measured = []
     for items in QUICK_SIZES if options.quick else SIZES:
         folder = WORK / f"vectors-{items}-{SEED}"
@@ -39,7 +38,7 @@ def run(options: Options) -> None:
         base = first[row["index"].partition(" (")[0]]["p50 ms, 1 thread"]
         table.append((*(row[column] for column in columns[:-1]), row["p50 ms, 1 thread"] / base))
     Report(
-        name,
+        "vector-search",
         f"Clustered unit vectors of {DIMENSION} dimensions drawn from one distribution, {QUERIES} others of it as "
         f"queries ({EXACT_QUERIES} where every vector is scored), one at a time, 10 results; recall against exact "
         "search; mmrec's index is the one that it chooses by size. Memory is what a fresh process holds after "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from mmrec.contract.events import EventPage, ListEventsRequest, UserEvent
@@ -18,9 +18,14 @@ MAX_EVENT_IDS = 100_000
 
 
 class EventMemory:
-    """Recorded events."""
+    """Recorded events.
 
-    def __init__(self) -> None:
+    Args:
+        clock: The time now, in seconds since 1970.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._last = 0
         self._event_ids: dict[str, None] = {}
         self._numbers: dict[str, list[int]] = {}
@@ -32,7 +37,7 @@ class EventMemory:
         Returns:
             Those that were not recorded before, as the last 100,000 ids tell.
         """
-        new, now = [], time.time()
+        new, now = [], self._clock()
         for event in events:
             if event.event_id in self._event_ids:
                 continue

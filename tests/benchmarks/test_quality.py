@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.cold_items import cold_questions
 from benchmarks.intervals import resample_weights
-from benchmarks.quality_cold import cold_questions, random_recall
+from benchmarks.quality_cold import random_recall
 from benchmarks.quality_peers import categories_of
 from benchmarks.quality_pieces import choose, every_piece, quick_pieces
 from benchmarks.quality_sets import derive, is_cold
@@ -113,10 +114,14 @@ def test_cold_items_are_a_tenth_and_depend_on_id_and_seed_alone() -> None:
 def test_every_event_of_a_cold_item_after_a_warm_one_is_a_question() -> None:
     items = [3, 0, 3, 1, 2, 3]
     interactions = Interactions.from_columns(["u"] * 6, items, np.arange(6))
-    questions = cold_questions(interactions, np.array([False, False, True, True]))
+    cold_N = np.array([False, False, True, True])
+    questions = cold_questions(interactions, cold_N, least_history=1, warm_histories=True)
     assert questions.targets_Q.tolist() == [3, 2, 3]
     assert [history.tolist() for history in questions.histories] == [[0], [0, 1], [0, 1]]
     assert questions.users_Q.tolist() == [0, 0, 0]
+    longer = cold_questions(interactions, cold_N, least_history=4)
+    assert [history.tolist() for history in longer.histories] == [[3, 0, 3, 1], [3, 0, 3, 1, 2]]
+    assert cold_questions(interactions, cold_N, least_history=1, users=0).histories == []
 
 
 def test_a_blind_ranking_finds_k_of_what_is_not_seen() -> None:
