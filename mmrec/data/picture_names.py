@@ -37,7 +37,7 @@ class PictureNames:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        top = self._top = _shared_top(names := list(names))
+        top = _shared_top(names := list(names))
         self._by_key: dict[str, list[str]] = defaultdict(list)
         self._by_folded_key: dict[str, list[str]] = defaultdict(list)
         for name in names:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from mmrec.catalogue.segments import Segmented
+from mmrec.understanding.vector_index import POINTS_PER_LIST, inverted_lists
 
 Rows = npt.NDArray[np.int64]
 Bitmap = npt.NDArray[np.bool_]
@@ -27,8 +28,6 @@ _FAISS: Any = faiss
 """Untyped, because its stubs lack some classes."""
 EXACT_UP_TO = 50_000
 """Items up to which the product with every token is cheaper than lists."""
-_POINTS_PER_LIST = 64
-_ROUNDS = 8
 _SHARE_OF_LISTS = 32
 """One in so many lists is searched where every item is eligible ..."""
 _READ_PER_ROW = 16
@@ -102,12 +101,8 @@ class TokenIndex:
 def _lists_of(tokens: Segmented[Tensor]) -> Any:
     """IVF lists over all tokens."""
     items, hidden = tokens.shape
-    lists = max(1, 2 ** round(math.log2(2 * math.sqrt(items))))
-    made = faiss.IndexIVFScalarQuantizer(
-        faiss.IndexFlatIP(hidden), hidden, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
-    )
-    made.cp.seed, made.cp.niter, made.cp.min_points_per_centroid, made.cp.spherical = 0, _ROUNDS, 1, True
-    sample = np.random.default_rng(0).choice(items, min(items, _POINTS_PER_LIST * lists), replace=False)
+    made = inverted_lists(items, hidden, seed=0)
+    sample = np.random.default_rng(0).choice(items, min(items, POINTS_PER_LIST * made.nlist), replace=False)
     made.train(tokens[torch.from_numpy(np.sort(sample))].numpy())
     for begin in range(0, items, _BLOCK):
         made.add(tokens[torch.arange(begin, min(begin + _BLOCK, items))].numpy())

@@ -55,7 +55,8 @@ _HNSW_BUILD_EFFORT = 80
 _HNSW_MOST_EFFORT = 16
 """An HNSW search over more than one in this many vectors is slower than an exact search."""
 _MOST_GATHERED = 10_000
-_POINTS_PER_LIST = 64
+POINTS_PER_LIST = 64
+"""Vectors that each list is trained on."""
 _GPU_MOST_RESULTS = 2048
 _GPU_MEMORY_SHARE = 0.5
 
@@ -363,18 +364,23 @@ def _build_hnsw(vectors_ND: Floats, config: IndexConfig, progress: Progress) -> 
 
 
 def _build_ivf(vectors_ND: Floats, config: IndexConfig, progress: Progress) -> tuple[Any, dict[str, int]]:
-    count, dimension = vectors_ND.shape
+    index = inverted_lists(*vectors_ND.shape, seed=config.seed)
+    index.train(_sample(vectors_ND, POINTS_PER_LIST * index.nlist, config.seed))
+    _add(index, vectors_ND, progress)
+    return index, {"lists": index.nlist}
+
+
+def inverted_lists(count: int, dimension: int, *, seed: int) -> Any:
+    """IVF lists of 8-bit copies, for so many vectors; neither trained nor filled."""
     lists = max(1, min(count, 2 ** round(math.log2(2 * math.sqrt(count)))))
     index = faiss.IndexIVFScalarQuantizer(
         faiss.IndexFlatIP(dimension), dimension, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
     )
-    index.cp.seed = config.seed
+    index.cp.seed = seed
     index.cp.niter = 8
     index.cp.min_points_per_centroid = 1
     index.cp.spherical = True
-    index.train(_sample(vectors_ND, _POINTS_PER_LIST * lists, config.seed))
-    _add(index, vectors_ND, progress)
-    return index, {"lists": lists}
+    return index
 
 
 def _tune(
