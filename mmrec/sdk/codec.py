@@ -21,7 +21,6 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from mmrec import __version__
 from mmrec.contract.changes import ChangeEntry, ChangeResults, UpsertRequest
 from mmrec.contract.events import EventResults
 from mmrec.contract.items import ItemFailure, Modality, NumberFormat
@@ -127,15 +126,17 @@ def check_known(message: Message) -> None:
     found = _unknown_field(message)
     if found:
         raise NotImplementedYetError(
-            f"the request has {found}, which the server's version (mmrec {__version__}) does not know; use a newer "
-            "server, or leave the field out"
+            f"the request has {found}, which the protos of this server lack; use a newer server (its version is in "
+            "GetServiceInfo), or leave the field out"
         )
 
 
 def _unknown_field(message: Any) -> str:
-    for field in UnknownFieldSet(message):
+    unknown: Any = UnknownFieldSet(message)  # its stubs lack that it can be iterated over
+    for field in unknown:
         return f"field {field.field_number} of {message.DESCRIPTOR.full_name}"
-    for name, repeated in _inner_messages(type(message)):
+    message_type: Any = type(message)
+    for name, repeated in _inner_messages(message_type):
         if not repeated and not message.HasField(name):
             continue
         inner = getattr(message, name)

@@ -735,7 +735,7 @@ def test_the_table_of_calls_is_part_of_the_contract() -> None:
     ids=["at the top", "in an item"],
 )
 def test_a_field_of_newer_protos_is_refused_and_not_ignored(rpc: Rpc[Any, Any], sent: bytes, field: str) -> None:
-    with pytest.raises(NotImplementedYetError, match=f"has {field}, which the server's version") as refused:
+    with pytest.raises(NotImplementedYetError, match=f"has {field}, which the protos of this server lack") as refused:
         rpc.decode_request(sent)
     assert "use a newer server" in refused.value.message
 
