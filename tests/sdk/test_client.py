@@ -9,6 +9,8 @@ from concurrent import futures
 from typing import Any
 
 import grpc
+import numpy as np
+import pandas as pd
 import pytest
 
 from mmrec.errors import (
@@ -186,6 +188,14 @@ def test_a_token_that_cannot_travel_is_refused(token: Any) -> None:
 def test_a_client_on_an_engine_needs_no_server() -> None:
     with Client(transport=EngineTransport(FakeEngine())) as client:
         assert client.recommend(["item-3"], k=2).item_ids == ("item-4", "item-5")
+
+
+def test_arrays_and_columns_of_frames_are_lists_too() -> None:
+    with Client(transport=EngineTransport(FakeEngine())) as client:
+        assert client.recommend(np.array(["item-3"]), k=2).item_ids == ("item-4", "item-5")
+        assert client.items(pd.Series(["item-3", "none"])).missing_ids == ("none",)
+        vectors_ND = client.embed([{"title": "lamp"}]).to_numpy()
+        assert client.search(vector=vectors_ND[0], k=1).item_ids == ("item-4",)
 
 
 def test_an_asyncio_client_on_an_engine_needs_no_server() -> None:
