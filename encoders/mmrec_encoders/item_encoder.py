@@ -23,6 +23,7 @@ from mmrec.data.pictures import decode_picture
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError
 from mmrec.runtime.background import between_steps
 from mmrec_encoders.fusion import Fusion, ItemFeatures
+from mmrec_encoders.picture_decoding import DecodedPicture, PictureSetup, decode_as
 from mmrec_encoders.protocols import ImageEncoder, Pixels, TextEncoder, Vectors
 
 if TYPE_CHECKING:
@@ -72,18 +73,6 @@ class Query(NamedTuple):
     text: str = ""
     image: bytes | None = None
     text_weight: float = 0.5
-
-
-class DecodedPicture(NamedTuple):
-    """What is needed of a picture after it is decoded.
-
-    Attributes:
-        pixels: What the model looks at; an error for a picture that cannot be read.
-        thumbnail: The thumbnail, if it was asked for and the picture can be read.
-    """
-
-    pixels: Pixels | InvalidImageError
-    thumbnail: Pixels | None
 
 
 class DecodedAhead:
@@ -183,14 +172,20 @@ class ItemEncoder:
 
     # --- pictures that are decoded ahead --------------------------------------------------------------------
 
-    def decode_ahead(self, data: bytes, thumbnail: Callable[[bytes, Image], Pixels] | None) -> DecodedAhead | None:
+    def decode_ahead(
+        self,
+        data: bytes,
+        thumbnail: Callable[[bytes, Image], Pixels] | None,
+        decode: Callable[[PictureSetup, bytes], DecodedPicture] = decode_as,
+    ) -> DecodedAhead | None:
         """Decode a picture before it is encoded; safe to call from any thread.
 
         As long as the result is kept, the picture is not decoded again.
 
         Args:
             data: The encoded file.
-            thumbnail: Makes a thumbnail of the file and of what was decoded of it; None: none is needed.
+            thumbnail: See `PictureSetup`.
+            decode: Decodes it, perhaps elsewhere.
 
         Returns:
             None for a catalogue without pictures.
@@ -199,13 +194,8 @@ class ItemEncoder:
             return None
         found = self._ahead.get(data)
         if found is None or (thumbnail is not None and found.picture.thumbnail is None):
-            try:
-                picture = decode_picture(data, size_hint=self.image.picture_size)
-                small = None if thumbnail is None else thumbnail(data, picture)
-                found = DecodedAhead(DecodedPicture(self.image.preparation(picture), small))
-            except InvalidImageError as err:
-                found = DecodedAhead(DecodedPicture(err, None))
-            self._ahead[data] = found
+            setup = PictureSetup(self.image.preparation, self.image.picture_size, thumbnail)
+            self._ahead[data] = found = DecodedAhead(decode(setup, data))
         return found
 
     def decoded_ahead(self, data: bytes) -> DecodedPicture | None:

@@ -180,7 +180,7 @@ def _maximise_ndcg(
     weights_C: npt.NDArray[np.float64],
     usable_C: npt.NDArray[np.bool_],
     rounds: int,
-    favoured: int | None = None,
+    favoured: int | None,
 ) -> npt.NDArray[np.float64]:
     """The best weights of coordinate ascent on NDCG from several starts, never all 0. Shape: (C,), float64."""
     longest = max(question.shape[1] for question in questions)

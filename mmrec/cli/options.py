@@ -20,7 +20,7 @@ TemplateOption = Annotated[
         help="Item words from columns: '{title} by {brand}'. [dataset.toml, or the columns that are words]",
     ),
 ]
-SplitOption = Annotated[
+HeldOutOption = Annotated[
     str, typer.Option("--split", metavar="leave-one-out|time", help="Which events are held out, as in mmrec fit.")
 ]
 MaxLeftOutOption = Annotated[

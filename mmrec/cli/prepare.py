@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.options import SplitOption
+from mmrec.cli.options import HeldOutOption
 from mmrec.cli.output import Output
 
 
@@ -28,7 +28,7 @@ def prepare(
     candidates: Annotated[
         int, typer.Option("--candidates", metavar="N", help="Candidates of a ranking, the right one included.")
     ] = 10,
-    split: SplitOption = "leave-one-out",
+    split: HeldOutOption = "leave-one-out",
     min_rating: Annotated[
         float | None,
         typer.Option(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.options import Compute, SplitOption
+from mmrec.cli.options import Compute, HeldOutOption
 from mmrec.cli.output import Output
 
 
@@ -28,7 +28,7 @@ def prompt(
     candidates: Annotated[
         int, typer.Option("--candidates", metavar="N", help="Items to rank, the right one included.")
     ] = 20,
-    split: SplitOption = "leave-one-out",
+    split: HeldOutOption = "leave-one-out",
     min_rating: Annotated[
         float | None,
         typer.Option("--min-rating", metavar="R", help="As in mmrec fit.", show_default=False),

@@ -60,6 +60,13 @@ def serve(
             help="Pixels that the pictures of a call may have, a JPEG counted a quarter; calls with more are refused.",
         ),
     ] = 1_000_000_000,
+    picture_sandbox: Annotated[
+        bool,
+        typer.Option(
+            "--picture-sandbox/--no-picture-sandbox",
+            help="Decode large pictures in a process of limited memory and time.",
+        ),
+    ] = True,
     token_file: Annotated[
         str, typer.Option("--token-file", metavar="FILE", help="File with the token that callers must send.")
     ] = "",
@@ -215,6 +222,7 @@ def serve(
         wording_queue=wording_queue,
         max_bytes=max_bytes,
         max_pixels=max_pixels,
+        picture_sandbox=picture_sandbox,
         token=_read_token(token_file, say) if token_file else None,
         keys=Path(keys) if keys else None,
         tls_cert=Path(tls_cert) if tls_cert else None,

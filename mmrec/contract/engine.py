@@ -104,12 +104,13 @@ def wording_of(engine: object) -> Wording | None:
 class PictureDecoder(Protocol):
     """An engine whose large pictures can be decoded before the request comes that has them."""
 
-    def decode_ahead(self, picture: bytes, *, thumbnail: bool) -> object:
+    def decode_ahead(self, picture: bytes, *, thumbnail: bool, decode: Callable[[Any, bytes], Any] | None) -> object:
         """Decode a picture that requests will have; safe to call from any thread, while requests are answered.
 
         Args:
             picture: The encoded file; one that cannot be read is refused by the request.
             thumbnail: Whether it is the picture of a change, which also needs a thumbnail.
+            decode: Decodes the file as the engine says, perhaps in another process; None: it is decoded here.
 
         Returns:
             What must be kept until the requests are answered.

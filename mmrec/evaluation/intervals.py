@@ -97,19 +97,18 @@ def paired_test(
     *,
     resamples: int = RESAMPLES,
     permutations: int = PERMUTATIONS,
-    seed: int = 0,
 ) -> PairedTest:
     """Compare two rankers on the same questions, in the same order. Shapes: (Q,), Q at least 1."""
     from scipy.stats import wilcoxon
 
     # A difference this small is rounding.
     difference_Q = np.where(np.isclose(values_Q, other_Q, rtol=0, atol=1e-12), 0.0, values_Q - other_Q)
-    (interval,) = bootstrap_intervals({"": difference_Q}, resamples=resamples, seed=seed).values()
+    (interval,) = bootstrap_intervals({"": difference_Q}, resamples=resamples).values()
     differing = difference_Q[difference_Q != 0]
     p_permutation, p_wilcoxon = 1.0, 1.0
     # A single differing question proves nothing.
     if len(differing) > 1:
-        p_permutation = _sign_flips(differing, permutations, seed)
+        p_permutation = _sign_flips(differing, permutations)
         method = "exact" if len(differing) <= 12 and len(np.unique(np.abs(differing))) == len(differing) else "approx"
         p_wilcoxon = float(wilcoxon(differing, method=method).pvalue)
     return PairedTest(
@@ -117,7 +116,7 @@ def paired_test(
     )
 
 
-def _sign_flips(differing: npt.NDArray[np.float64], permutations: int, seed: int) -> float:
+def _sign_flips(differing: npt.NDArray[np.float64], permutations: int) -> float:
     """Two-sided p-value, over all sign assignments if there are few, else over random ones."""
     from scipy.stats import permutation_test
 
@@ -129,7 +128,7 @@ def _sign_flips(differing: npt.NDArray[np.float64], permutations: int, seed: int
         vectorized=True,
         n_resamples=permutations,
         batch=max(1, DRAWS_AT_ONCE // len(differing)),
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(0),
     )
     return float(tested.pvalue)
 

@@ -8,7 +8,7 @@ Unit of work: a batch of items, each of which may fail alone. Knows nothing abou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +17,12 @@ from mmrec.catalogue.catalogue import Catalogue
 from mmrec.catalogue.change_applier import EncodeResult
 from mmrec.contract.field_mask import named_columns
 from mmrec.contract.items import ItemInput, ItemRecord
-from mmrec.data.pictures import decode_picture, picture_format
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.runtime.background import between_steps
-from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
+from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail_of_file
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 class EncodedItems(NamedTuple):
@@ -178,18 +174,8 @@ def thumbnails_of(items: Sequence[ItemInput], encoder: ItemEncoder) -> npt.NDArr
             between_steps()
             ahead = encoder.decoded_ahead(item.image)
             known = None if ahead is None else ahead.thumbnail
-            found_M[place] = _decoded_thumbnail(item.image) if known is None else known
+            found_M[place] = thumbnail_of_file(item.image) if known is None else known
     return found_M
-
-
-def thumbnail_ahead(data: bytes, picture: Image) -> npt.NDArray[np.uint8]:
-    """The thumbnail of a picture, of which the pixels for a model were decoded. Shape: (3, 48, 48), uint8."""
-    # A JPEG was decoded at another fraction of its size, so that its thumbnail would differ a little.
-    return _decoded_thumbnail(data) if picture_format(data) == "JPEG" else thumbnail(picture)
-
-
-def _decoded_thumbnail(data: bytes) -> npt.NDArray[np.uint8]:
-    return thumbnail(decode_picture(data, size_hint=2 * THUMBNAIL_SIDE))
 
 
 def _as_catalogue(records: Sequence[ItemRecord], like: Catalogue) -> Catalogue:

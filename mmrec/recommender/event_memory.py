@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 from mmrec.contract.events import EventPage, ListEventsRequest, UserEvent
@@ -18,14 +18,9 @@ MAX_EVENT_IDS = 100_000
 
 
 class EventMemory:
-    """Recorded events.
+    """Recorded events."""
 
-    Args:
-        clock: The time now, in seconds since 1970.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._last = 0
         self._event_ids: dict[str, None] = {}
         self._numbers: dict[str, list[int]] = {}
@@ -37,7 +32,7 @@ class EventMemory:
         Returns:
             Those that were not recorded before, as the last 100,000 ids tell.
         """
-        new, now = [], self._clock()
+        new, now = [], time.time()
         for event in events:
             if event.event_id in self._event_ids:
                 continue

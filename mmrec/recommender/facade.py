@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ from mmrec.recommender.artefact import (
 )
 from mmrec.recommender.catalogue_update import check_change, check_changeable, ready_to_change
 from mmrec.recommender.encoded_item_bytes import encoder_version, pack_items, unpack_items
-from mmrec.recommender.encoded_items import EncodedItems, encode_items, no_items, thumbnail_ahead
+from mmrec.recommender.encoded_items import EncodedItems, encode_items, no_items
 from mmrec.recommender.event_memory import EventMemory
 from mmrec.recommender.live_events import LiveEvents, live_events
 from mmrec.recommender.modality_vectors import ModalityVectors
@@ -65,8 +65,10 @@ from mmrec.recommender.snapshot import (
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.sdk.engine_methods import EngineMethods
+from mmrec.understanding.thumbnails import thumbnail_beside
 from mmrec_encoders.item_encoder import DecodedAhead, ItemEncoder
 from mmrec_encoders.item_encoder_files import load_item_encoder
+from mmrec_encoders.picture_decoding import DecodedPicture, PictureSetup, decode_as
 
 
 class Recommender(SnapshotAnswers, EngineMethods):
@@ -352,9 +354,15 @@ class Recommender(SnapshotAnswers, EngineMethods):
         """
         return self._applier.apply_many(requests)
 
-    def decode_ahead(self, picture: bytes, *, thumbnail: bool) -> DecodedAhead | None:
+    def decode_ahead(
+        self,
+        picture: bytes,
+        *,
+        thumbnail: bool,
+        decode: Callable[[PictureSetup, bytes], DecodedPicture] | None = None,
+    ) -> DecodedAhead | None:
         """See `mmrec.contract.engine.PictureDecoder`."""
-        return self._encoder.decode_ahead(picture, thumbnail_ahead if thumbnail else None)
+        return self._encoder.decode_ahead(picture, thumbnail_beside if thumbnail else None, decode or decode_as)
 
     def encode_items(self, items: Sequence[ItemInput], fields: Sequence[str] = ()) -> EncodeResult[EncodedItems]:
         """Encode items to add; safe to call while requests are answered.

@@ -17,11 +17,10 @@ from mmrec.recommender.artefact import CandidateConfig, ChannelConfigs
 from mmrec.runtime.limits import check_choice, check_numbers
 from mmrec.semantic_ids.config import TokenizerConfig
 from mmrec.training.instruction_tuning import InstructionSettings
+from mmrec.training.modality import Modality
 from mmrec.training.splitting import LEAVE_ONE_OUT, SplitName, checked_split
 from mmrec_encoders.fusion_training import FusionConfig
 from mmrec_encoders.small_clip_training import SmallClipConfig
-
-Modality = Literal["both", "picture", "words"]
 
 PRESET_NAMES = ("embedded", "standard")
 

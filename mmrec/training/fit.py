@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ from mmrec.channels.blend import Blend
 from mmrec.channels.lexical import build_lexical_index
 from mmrec.channels.lsa_projection import fit_lsa_projection
 from mmrec.channels.transitions import count_transitions
-from mmrec.contract.items import Modality, Versions
+from mmrec.contract.items import Versions
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.splits import LeaveOneOut
 from mmrec.data.summary import DatasetSummary
@@ -61,7 +61,6 @@ from mmrec.recommender.artefact import (
     Parts,
     write_parts,
 )
-from mmrec.recommender.modality_vectors import only_modality
 from mmrec.recommender.ranking_model import CHANNELS, INSTRUCTED_CHANNELS, WISH, Histories, RankingModel
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.disk_errors import RESUME_HINT, refusals_as_errors
@@ -77,6 +76,7 @@ from mmrec.training.encoding import KEPT, Encoded, encode_dataset, keep_thumbnai
 from mmrec.training.evaluation import BLENDS, Evaluation, evaluate, fit_blends
 from mmrec.training.instruction_tuning import InstructionSet, InstructionTuning, TaskFigures, read_instructions
 from mmrec.training.item_inputs import build_item_table
+from mmrec.training.modality import Modality, visible
 from mmrec.training.model_card import model_card
 from mmrec.training.ratings import rating_rows, split_ratings
 from mmrec.training.splitting import split_events, without_events
@@ -382,9 +382,7 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
     """Fuse, quantise and train; all processes of a group come here together."""
     config, split, data = job.config, job.split, job.data
     device = job.processes.device
-    features = encoded.features
-    if config.modality != "both":
-        features = only_modality(features, Modality(config.modality))
+    features = visible(encoded.features, config.modality)
     events = events_digest(split.train)
     with job.processes.main_first():
         fusion, fusion_key = _fusion(job, encoded, features, work)
@@ -641,7 +639,7 @@ def _predict_ratings(
 def _modalities(job: _Job) -> list[tuple[str, _Job]]:
     """The same job with one modality hidden, words in the lexical channel included."""
     jobs = []
-    modalities: tuple[Literal["picture", "words"], ...] = ("picture", "words")
+    modalities: tuple[Modality, ...] = ("picture", "words")
     for modality in modalities:
         name = f"{modality}-only"
         data = job.data

@@ -26,6 +26,7 @@ from mmrec.catalogue.item_words import ItemWords
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.limits import check_choice, check_numbers
 from mmrec.runtime.progress import NO_PROGRESS, Progress
+from mmrec.training.modality import Modality, visible
 from mmrec.understanding.calibration import best_temperature, expected_calibration_error, grouped_folds, softmax
 from mmrec.understanding.tagging import MAX_LABELS, check_labels, label_vectors
 from mmrec_encoders.embedding.catalogue import encode_pictures, encode_words
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from mmrec_encoders.item_encoder import ItemEncoder
 
 Floats = npt.NDArray[np.float32]
-Modality = Literal["both", "picture", "words"]
 Source = Literal["given", "filled", "empty"]
 
 _COVERAGE_AT = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -348,12 +348,7 @@ def _zero_shot(
     labels_LD = label_vectors(
         names, lambda texts: trained.text_query(encoder.text.encode(texts, query=True)), column=column
     )
-    image_N = features.has_image_N & (modality != "words")
-    text_N = features.has_text_N & (modality != "picture")
-    items_ND = fusion.fuse(
-        ItemFeatures(features.image_NI * image_N[:, None], image_N, features.text_NT * text_N[:, None], text_N)
-    )
-    return LabelExamples(labels_LD, np.where((image_N | text_N)[:, None], items_ND, np.float32(0)))
+    return LabelExamples(labels_LD, fusion.fuse(visible(features, modality)))
 
 
 # --- learning ---------------------------------------------------------------------------------------------------------
@@ -482,12 +477,10 @@ class _Scorer:
         labels = len(self._seen_L)
         learned_ML = np.zeros((len(rows_M), labels), np.float32)
         if self._regressions:
-            log_probabilities = [self._log_probabilities(number, rows_M) for number in range(len(self._regressions))]
-            combined_ML = np.einsum(
-                "t,tml->ml", np.array(self.tuning.modality_weights, np.float32), np.stack(log_probabilities)
-            )
+            found_TML = self._log_probabilities(rows_M)
+            combined_ML = np.einsum("t,tml->ml", np.array(self.tuning.modality_weights, np.float32), found_TML)
             # Items with one modality use only the regression over all features.
-            logits = np.where(self._table.both_N[rows_M, None], combined_ML, log_probabilities[0])
+            logits = np.where(self._table.both_N[rows_M, None], combined_ML, found_TML[0])
             logits[:, ~self._seen_L] = -np.inf
             learned_ML = softmax(logits)
         elif self._seen_L.any():
@@ -512,9 +505,7 @@ class _Scorer:
         if len(self._regressions) < 2 or both_M.sum() < _MIN_HELD_OUT:
             return self.tuning.modality_weights
         rows_M, targets_M = rows_M[both_M][:_MAX_TUNED], targets_M[both_M][:_MAX_TUNED]
-        log_probabilities_TML = np.stack(
-            [self._log_probabilities(number, rows_M) for number in range(len(self._regressions))]
-        )
+        log_probabilities_TML = self._log_probabilities(rows_M)
         target_TM = log_probabilities_TML[:, np.arange(len(rows_M)), targets_M]
 
         def loss(weights_T: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
@@ -528,11 +519,10 @@ class _Scorer:
         found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, 3.0)] * len(start))
         return tuple(float(share) for share in found.x)
 
-    def _log_probabilities(self, number: int, rows_M: npt.NDArray[np.int64]) -> Floats:
-        """Log-probabilities of one regression. Shape: (M, L), float32."""
-        part, weights_FL = self._regressions[number]
-        logits = part.rows(rows_M) @ weights_FL
-        return np.log(np.maximum(softmax(logits), 1e-12)).astype(np.float32)
+    def _log_probabilities(self, rows_M: npt.NDArray[np.int64]) -> Floats:
+        """Log-probabilities of every regression. Shape: (T, M, L), float32."""
+        probabilities = [softmax(part.rows(rows_M) @ weights_FL) for part, weights_FL in self._regressions]
+        return np.log(np.maximum(np.stack(probabilities), 1e-12)).astype(np.float32)
 
     def probabilities(self, rows_M: npt.NDArray[np.int64]) -> Floats:
         """Shape: (M, L), float32, rows sum to 1."""

@@ -29,8 +29,8 @@ from mmrec.recommender.artefact import ENCODERS
 from mmrec.runtime.disk_errors import refusals_as_errors
 from mmrec.runtime.files import replace_file
 from mmrec.runtime.progress import NO_PROGRESS, Progress
-from mmrec.training.config import Modality
 from mmrec.training.imputation import ImputationConfig, ImputationResult, check_column, impute_dataset, without_column
+from mmrec.training.modality import Modality
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.item_encoder_files import load_item_encoder
 from mmrec_encoders.presets import build_encoders

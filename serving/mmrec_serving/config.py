@@ -34,6 +34,8 @@ class ServerConfig:
         max_pixels: Pixels of the pictures of one call, or of one message of a stream, that are decoded, at least 1; a
             call with more is answered INVALID_ARGUMENT. A JPEG counts a quarter of its pixels. All calls together may
             have four times as many, and those beyond are answered RESOURCE_EXHAUSTED.
+        picture_sandbox: Whether large pictures are decoded in another process, whose memory and time are limited; see
+            `mmrec_encoders.decode_sandbox`.
         token: A key that allows everything, which callers send as ``authorization: Bearer TOKEN``; None: none. Visible
             ASCII.
         keys: File of API keys with scopes and rates (`mmrec_serving.api_keys`), read again when it changes and after
@@ -81,6 +83,7 @@ class ServerConfig:
     max_message_bytes: int = 32 * 1024 * 1024
     max_bytes: int = 256 * 1024 * 1024
     max_pixels: int = 1_000_000_000
+    picture_sandbox: bool = True
     token: str | None = field(default=None, repr=False)
     keys: Path | None = None
     tls_cert: Path | None = None

@@ -1,8 +1,9 @@
 """The pictures of calls: their pixels are bounded, and large pictures are decoded ahead in a thread of their own.
 
 Unit of work: one request. A picture of some kilobytes may decode to hundreds of megabytes and take a second. So large
-pictures are decoded one after the other, whoever sent them, at a low priority, and the thread that answers requests
-gets what the models look at. Used in the thread of the event loop. Knows nothing about gRPC and models.
+pictures are decoded one after the other, whoever sent them, at a low priority and in a process of limited memory and
+time, and the thread that answers requests gets what the models look at. Used in the thread of the event loop. Knows
+nothing about gRPC and models.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from mmrec.data.pictures import pixels_to_decode
 from mmrec.errors import InvalidArgumentError, MmrecError, ResourceExhaustedError
 from mmrec.runtime.background import between_steps
 from mmrec.understanding.chunks import LARGE_PIXELS
+from mmrec_encoders.decode_sandbox import DecodeSandbox
 from mmrec_serving.job_observer import Observer
 from mmrec_serving.priority import Pace, give_way
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
@@ -83,6 +85,7 @@ class PicturesAhead:
         max_pixels: Most pixels of one call; all calls together may have four times as many.
         max_queue: Calls that may wait for the thread, at least 1.
         idle_s: Seconds since the server last answered a request; see `Pace`.
+        sandbox: The process that decodes large pictures; None: this one does. Closed with this.
         on_end: Called when the thread ends by itself.
         observer: Observes its scheduler.
     """
@@ -94,10 +97,12 @@ class PicturesAhead:
         max_queue: int,
         idle_s: Callable[[], float] = lambda: math.inf,
         *,
+        sandbox: DecodeSandbox | None = None,
         on_end: OnEnd,
         observer: Observer | None = None,
     ) -> None:
         self._loaded = loaded
+        self._sandbox = sandbox
         self._most = max_pixels
         self._held = 0
         self._pace = Pace(idle_s)
@@ -141,6 +146,11 @@ class PicturesAhead:
             self._held -= pixels
             decoded.clear()  # Pictures are there as long as they are in it, and the job may have it for longer.
 
+    def close(self) -> None:
+        """End the process that decodes, when the scheduler is closed."""
+        if self._sandbox is not None:
+            self._sandbox.close()
+
     def _works(self) -> Mapping[str, Work]:
         self._decoder = decoder_of(self._loaded.result())
         give_way()
@@ -153,7 +163,8 @@ class PicturesAhead:
     def _decode_one(self, decoder: PictureDecoder, picture: SentPicture) -> Any:
         with self._pace:
             between_steps()
-            return decoder.decode_ahead(picture.data, thumbnail=picture.thumbnail)
+            decode = None if self._sandbox is None else self._sandbox.decode
+            return decoder.decode_ahead(picture.data, thumbnail=picture.thumbnail, decode=decode)
 
 
 def _units(picture: SentPicture) -> int:

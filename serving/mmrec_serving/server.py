@@ -48,6 +48,7 @@ from mmrec.sdk.rpcs import (
     SERVICES,
     UPSERT_ITEMS,
 )
+from mmrec_encoders.decode_sandbox import DecodeSandbox
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.admission import Admission
 from mmrec_serving.config import ServerConfig
@@ -262,6 +263,7 @@ class Server:
             self.config.max_pixels,
             self.config.max_queue,
             lambda: self._scheduler.idle_s,
+            sandbox=DecodeSandbox() if self.config.picture_sandbox else None,
             on_end=self._worker_ended,
             observer=observed,
         )
@@ -490,6 +492,7 @@ class Server:
         # No caller waits for a result any more, so do not wait long for a running batch.
         for scheduler in self._schedulers():
             await asyncio.to_thread(scheduler.close, 2.0)
+        await asyncio.to_thread(self._pictures.close)
         if self._endpoint is not None:
             await asyncio.to_thread(self._endpoint.close)
         if self._collector is not None:

@@ -15,6 +15,8 @@ from mmrec.data.dataset import read_dataset
 from mmrec.data.tables import read_table
 from mmrec.data.writing import write_table
 
+pytestmark = pytest.mark.slow(10)
+
 KINDS = "lamp,mug,clock,armchair,backpack,umbrella"
 
 

@@ -26,6 +26,8 @@ from tests.encoders.models import (
     qwen3_plain,
 )
 
+pytestmark = pytest.mark.slow(10)
+
 
 @pytest.fixture(scope="module")
 def qwen3_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -60,7 +60,7 @@ def model(smollm2: Path) -> LanguageModel:
     return LanguageModel.load(checkpoint)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(25)
 def test_a_gguf_file_writes_as_its_weights_dequantised_by_the_package_of_the_format(
     smollm2: Path, model: LanguageModel
 ) -> None:
@@ -116,7 +116,7 @@ def dequantised(file: Path, config: Any) -> Any:
     return model.eval()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(25)
 def test_a_real_language_model_words_sentences_and_the_checker_decides(model: LanguageModel) -> None:
     writer = LanguageModelWriter(model, WriterConfig(tokens=24))
     checker = EvidenceChecker(lambda item_id: "Oak Lamp")

@@ -16,6 +16,8 @@ from mmrec.contract.items import ItemInput
 from mmrec.contract.requests import DuplicatesRequest, ListItemsRequest, MismatchRequest, SearchRequest
 from mmrec.errors import InvalidArgumentError, NotFoundError
 
+pytestmark = pytest.mark.slow(10)
+
 LISTS: dict[str, tuple[Any, Callable[[Any], list[str]]]] = {
     "list-items": (ListItemsRequest(page_size=7), lambda page: [item.item_id for item in page.items]),
     "search": (SearchRequest("mug", k=7), lambda page: list(page.item_ids)),

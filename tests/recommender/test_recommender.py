@@ -21,6 +21,8 @@ from mmrec.recommender.reply_wording import NamedWriter
 from mmrec_serving import BackgroundServer
 from tests.contracts import assert_engine_contract, assert_twins
 
+pytestmark = pytest.mark.slow(10)
+
 
 def test_it_keeps_the_engine_contract(recommender: mmrec.Recommender, item_ids: list[str]) -> None:
     assert_engine_contract(recommender, item_ids)

@@ -15,6 +15,8 @@ from mmrec.semantic_ids.path_search import best_items, best_places, search_paths
 from tests.semantic_ids.test_decode_index import unique_paths
 from tests.semantic_ids.test_eligibility import Wish, made, wishes
 
+pytestmark = pytest.mark.slow(15)
+
 
 class TableScorer:
     """Scores that stand in a table, by customer and node of each depth."""

@@ -136,9 +136,11 @@ class DecodingEngine(FakeEngine):
         self.decoding = threading.Semaphore(0)
         self.kept: weakref.WeakSet[Decoded] = weakref.WeakSet()
         self.at_once, self.most, self.pictures = 0, 0, 0
+        self.elsewhere: list[bool] = []
         self.kept_when_embedded: list[int] = []
 
-    def decode_ahead(self, picture: bytes, *, thumbnail: bool) -> Decoded:
+    def decode_ahead(self, picture: bytes, *, thumbnail: bool, decode: object = None) -> Decoded:
+        self.elsewhere.append(decode is not None)
         self.at_once += 1
         self.most = max(self.most, self.at_once)
         self.decoding.release()
@@ -185,6 +187,19 @@ def test_other_calls_are_answered_while_a_large_picture_is_decoded(engine: Decod
         while len(engine.kept) > 0:
             assert time.monotonic() < until
             time.sleep(0.01)
+
+
+@pytest.mark.parametrize("sandbox", [True, False])
+def test_large_pictures_are_decoded_in_another_process_unless_that_is_turned_off(
+    engine: DecodingEngine, sandbox: bool
+) -> None:
+    engine.release.set()
+    with (
+        BackgroundServer(lambda: engine, ServerConfig(port=0, picture_sandbox=sandbox)) as server,
+        mmrec.Client(server.target, timeout=WAIT_S) as client,
+    ):
+        client.embed([ItemInput("large", image=LARGE), ItemInput("small", image=SMALL)])
+    assert engine.elsewhere == [sandbox]
 
 
 def test_all_calls_together_have_so_many_pixels(engine: DecodingEngine) -> None:

@@ -23,6 +23,8 @@ from mmrec_serving.updates.recorded_events import RecordedEvents
 from tests.commands import Command, run, start
 from tests.postgres_server import PASSWORD, PostgresServer
 
+pytestmark = pytest.mark.slow(10)
+
 T = TypeVar("T")
 KNOWN = "c0023"
 """A customer of whom the bundle has a history."""
@@ -67,9 +69,9 @@ class Replicas:
         self.clients[at] = self._client(self.processes[at])
 
     def _start(self, log: Path) -> Command:
-        return self._stack.enter_context(
-            start("serve", self.bundle, "--store", self._url, "--port", "0", "--access-log", "all", stderr=log)
-        )
+        # Without trials of versions, which take as long as importing everything; see test_swapping.
+        options = ("--store", self._url, "--port", "0", "--access-log", "all", "--trial-seconds", "0")
+        return self._stack.enter_context(start("serve", self.bundle, *options, stderr=log))
 
     def _client(self, process: Command) -> mmrec.Client:
         address = process.stdout.readline().strip()

@@ -25,7 +25,7 @@ from mmrec_serving.updates.compaction import fold
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from tests.commands import Command, start
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(30)
 
 LIMIT_S = 250.0
 """Far more than any of this takes; what waits so long will not come."""
@@ -82,7 +82,8 @@ class Asking:
                 self.versions.append(found.versions.catalogue)
             except Exception as err:
                 self.failed.append(err)
-            time.sleep(0.01)
+            # A version is tried at a low priority, beside these.
+            time.sleep(0.03)
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:

@@ -16,7 +16,7 @@ from mmrec.training import FitConfig, FitRun, evaluate_bundle, fit_dataset, pres
 from tests.commands import run_program
 from tests.conftest import quick_fit, tiny_fit
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(15)
 
 
 def test_a_fit_killed_again_and_again_ends_in_the_same_bundle(

@@ -15,7 +15,7 @@ from mmrec.training import FitConfig, FitResult, FitRun, fit_dataset
 from mmrec_encoders.small_clip_training import SmallClipConfig
 from tests.conftest import quick_fit, tiny_fit
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(20)
 
 
 class Stages(NoProgress):

@@ -19,6 +19,8 @@ from mmrec_encoders.fusion_training import FusionConfig
 from tests.encoders.models import open_clip_folder, qwen3_embedder
 from tests.language.tiny_models import save_roomy
 
+pytestmark = pytest.mark.slow
+
 
 def test_pretrained_encoders_and_llm_from_local_folders(demo_dataset: Path, tmp_path: Path) -> None:
     for name in ("images", "texts"):

@@ -15,7 +15,7 @@ from tests.encoders.embedding.conftest import write_catalogue
 from tests.encoders.embedding.die_and_go_on import die_and_go_on
 
 # Fifty runs, in one fixture.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow(15), pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

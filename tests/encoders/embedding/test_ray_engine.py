@@ -35,7 +35,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed")
 
 # Ray's own, in code that nothing here can mend.
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slow(60),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),

@@ -23,7 +23,7 @@ from mmrec_encoders.minilm import MINILM
 from mmrec_encoders.small_clip import SmallClipShape, build_tower, standardise
 from tests.encoders.finetuning.tiny import Silent
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(15)
 
 
 def _config(text_model: str = MINILM, size: int = 32, **changes: object) -> FinetuningConfig:

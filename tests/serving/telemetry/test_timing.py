@@ -72,7 +72,7 @@ def test_an_asyncio_client_does_too(server: BackgroundServer) -> None:
 
 
 class Decoding(FakeEngine):
-    def decode_ahead(self, picture: bytes, *, thumbnail: bool) -> None:
+    def decode_ahead(self, picture: bytes, *, thumbnail: bool, decode: object = None) -> None:
         pass
 
 

@@ -22,7 +22,7 @@ from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from mmrec_serving.updates.replay import catalogue_name, replay_changes
 from tests.commands import run_program
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(15)
 
 POINTS = (
     "staged",
