@@ -32,7 +32,7 @@ WEIGHTS = "small_clip_pair.safetensors"
 """Name of the file of weights in the folder that `mmrec adapt` writes."""
 _VECTORS = ("aligned", "tower")
 # Settings of a text encoder that its vectors depend on.
-_TEXT_SETTINGS = ("model", "max_tokens", "query_prompt", "document_prompt", "pooling", "end_token")
+TEXT_SETTINGS = ("model", "max_tokens", "query_prompt", "document_prompt", "pooling", "end_token")
 
 
 def small_clip_file(model: str) -> Path | None:
@@ -158,12 +158,12 @@ def describe_text(text: TextEncoder) -> dict[str, Any]:
             "sentence-transformers loads",
             field="text_model",
         )
-    return {name: getattr(text.config, name) for name in _TEXT_SETTINGS} | {"fingerprint": text.fingerprint}
+    return {name: getattr(text.config, name) for name in TEXT_SETTINGS} | {"fingerprint": text.fingerprint}
 
 
 def _load_text(described: dict[str, Any], device: str, dtype: str) -> SentenceTextEncoder:
     try:
-        settings = {name: described[name] for name in _TEXT_SETTINGS}
+        settings = {name: described[name] for name in TEXT_SETTINGS}
     except KeyError as err:
         raise BundleError(
             f"the small CLIP does not say which text encoder it was trained over ({json.dumps(described)}); "

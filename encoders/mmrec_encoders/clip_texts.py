@@ -33,7 +33,6 @@ class ClipTextEncoder:
     """
 
     def __init__(self, config: OpenClipConfig) -> None:
-
         self.config = config
         self.device = resolve_device(config.device)
         dtype = resolve_dtype(config.dtype, self.device)

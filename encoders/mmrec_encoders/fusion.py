@@ -10,7 +10,7 @@ arXiv:2205.13147). `fusion_training` trains the weights.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -129,8 +129,7 @@ class Fusion(nn.Module):
         given = (features.image_NI.shape[1], features.text_NT.shape[1])
         if given != (self.shape.image_dim, self.shape.text_dim):
             raise InvalidArgumentError(
-                f"picture and words vectors have lengths {given[0]} and {given[1]}; this fusion was "
-                f"trained for "
+                f"picture and words vectors have lengths {given[0]} and {given[1]}; this fusion was trained for "
                 f"{self.shape.image_dim} and {self.shape.text_dim}: use the encoders it was trained with"
             )
         device = self.no_image.device
@@ -181,14 +180,7 @@ class Fusion(nn.Module):
 
     def save(self, path: Path) -> None:
         """Write weights and shape into one safetensors file."""
-        shape = self.shape
-        described = {
-            "image_dim": shape.image_dim,
-            "text_dim": shape.text_dim,
-            "dimension": shape.dimension,
-            "prefixes": list(shape.prefixes),
-        }
-        write_weights(path, self.state_dict(), {"kind": _KIND, "format": _FORMAT, "shape": described})
+        write_weights(path, self.state_dict(), {"kind": _KIND, "format": _FORMAT, "shape": asdict(self.shape)})
 
     @classmethod
     def load(cls, path: Path, *, device: torch.device | None = None) -> Fusion:

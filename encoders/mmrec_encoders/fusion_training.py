@@ -83,8 +83,7 @@ class FusionConfig:
         if ordered != tuple(self.prefixes) or (ordered and not 0 < ordered[0] <= ordered[-1] < self.dimension):
             raise InvalidArgumentError(
                 f"prefixes is {self.prefixes} and dimension is {self.dimension}; prefixes must ascend, "
-                f"each between 1 "
-                "and dimension - 1",
+                "each between 1 and dimension - 1",
                 field="prefixes",
             )
         check_numbers(self, "dimension", low=1)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from mmrec.catalogue.item_words import ItemWords
 from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentError
 from mmrec.runtime.device import resolve_device
-from mmrec_encoders.aligned import AlignedPictures, AlignedTexts
+from mmrec_encoders.aligned import TEXT_SETTINGS, AlignedPictures, AlignedTexts, describe_text
 from mmrec_encoders.clip_texts import ClipTextEncoder
 from mmrec_encoders.efficientnet import EfficientNetEncoder
 from mmrec_encoders.fusion import Fusion
@@ -30,8 +30,6 @@ from mmrec_encoders.small_clip import SmallClipEncoder
 _FORMAT = 1
 _DESCRIPTION, _IMAGE, _FUSION = "encoders.json", "image.safetensors", "fusion.safetensors"
 _WORDS = "words.safetensors"
-# What of a text encoder's configuration changes its vectors.
-_TEXT_SETTINGS = ("max_tokens", "query_prompt", "document_prompt", "pooling", "end_token")
 
 
 def save_item_encoder(encoder: ItemEncoder, folder: Path) -> None:
@@ -85,8 +83,7 @@ def _describe_text(text: TextEncoder) -> dict[str, Any]:
     if isinstance(text, AlignedTexts):
         return {"kind": "aligned-words", "base": _describe_text(text.base), "fingerprint": text.fingerprint}
     if isinstance(text, SentenceTextEncoder):
-        settings = {name: getattr(text.config, name) for name in ("model", *_TEXT_SETTINGS)}
-        return {"kind": "sentence-transformers", **settings, "fingerprint": text.fingerprint}
+        return {"kind": "sentence-transformers", **describe_text(text)}
     raise FailedPreconditionError(
         f"a text encoder of class {type(text).__name__} cannot be saved; use one that sentence-transformers or "
         "open_clip loads"
@@ -192,8 +189,8 @@ def _load_image(described: dict[str, Any] | None, place: _Place, override: str |
         image = OpenClipImageEncoder(open_clip_config(override or described["model"], device, dtype, compile=compile))
     else:
         raise BundleError(
-            f"the bundle names an image encoder of kind {described['kind']!r}, which this mmrec does not "
-            f"know; update mmrec"
+            f"the bundle names an image encoder of kind {described['kind']!r}, which this mmrec does not know; "
+            "update mmrec"
         )
     _check("image encoder", described["fingerprint"], image.fingerprint)
     return image
@@ -213,13 +210,13 @@ def _load_text(described: dict[str, Any], place: _Place, override: str | None) -
         return clip
     if described["kind"] != "sentence-transformers":
         raise BundleError(
-            f"the bundle names a text encoder of kind {described['kind']!r}, which this mmrec does not "
-            f"know; update mmrec"
+            f"the bundle names a text encoder of kind {described['kind']!r}, which this mmrec does not know; "
+            "update mmrec"
         )
-    settings = {name: described[name] for name in _TEXT_SETTINGS}
-    text = SentenceTextEncoder(
-        SentenceTextConfig(override or described["model"], device=device, dtype=dtype, compile=compile, **settings)
-    )
+    settings = {name: described[name] for name in TEXT_SETTINGS}
+    if override:
+        settings["model"] = override
+    text = SentenceTextEncoder(SentenceTextConfig(**settings, device=device, dtype=dtype, compile=compile))
     _check("text encoder", described["fingerprint"], text.fingerprint)
     return text
 

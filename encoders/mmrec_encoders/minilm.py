@@ -15,17 +15,11 @@ MINILM = f"package:{packaged_models.MINILM.package}"
 """Pass this as `SentenceTextConfig.model` to use the packaged model."""
 
 
-def minilm_folder(folder: Path | None = None) -> Path:
+def minilm_folder() -> Path:
     """The model folder inside the installed package, its weights checked.
-
-    Args:
-        folder: A folder with the same files to check instead of the package's.
 
     Raises:
         MissingExtraError: the package is not installed.
         ModelNotAvailableError: the weights are missing or are not the published ones.
     """
-    if folder is None:
-        return packaged_models.checked_model(packaged_models.MINILM).parent
-    packaged_models.check_published(packaged_models.MINILM, folder / "model.safetensors")
-    return folder
+    return packaged_models.checked_model(packaged_models.MINILM).parent

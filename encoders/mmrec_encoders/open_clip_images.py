@@ -38,7 +38,7 @@ class OpenClipImageEncoder(BatchedImageEncoder[ClipPreparation]):
         self._dtype = resolve_dtype(config.dtype, self.device)
         tower = load_open_clip(config).visual
         preparation = ClipPreparation.of(tower.preprocess_cfg)
-        pixels = config.pixel_budget or (_CPU_PIXELS if self.device.type == "cpu" else _GPU_PIXELS)
+        pixels = _CPU_PIXELS if self.device.type == "cpu" else _GPU_PIXELS
         frame = preparation.height * preparation.width
         super().__init__(preparation, config.batch_size or max(1, pixels // frame))
         self.fingerprint = fingerprint_of(short_name(config), tower.named_parameters())

@@ -36,8 +36,6 @@ class OpenClipConfig:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         batch_size: Pictures or texts per forward pass; 0 chooses by device.
-        pixel_budget: Pixels per forward pass, which sets the number of pictures when `batch_size` is 0; 0
-            chooses by device.
         compile: Compile the model with `torch.compile`; the first calls are then slow.
     """
 
@@ -46,24 +44,21 @@ class OpenClipConfig:
     device: str = "auto"
     dtype: str = "auto"
     batch_size: int = 0
-    pixel_budget: int = 0
     compile: bool = False
 
     def __post_init__(self) -> None:
         if not self.model:
             raise InvalidArgumentError("model is empty; pass an open_clip model name", field="model")
-        check_numbers(self, "batch_size", "pixel_budget", low=0)
+        check_numbers(self, "batch_size", low=0)
         if self.pretrained and ":" in self.model and not self.model.endswith(".json"):
             raise InvalidArgumentError(
-                f"model is {self.model!r}, which names its own weights, and pretrained is "
-                f"{self.pretrained!r}; "
+                f"model is {self.model!r}, which names its own weights, and pretrained is {self.pretrained!r}; "
                 "leave pretrained empty",
                 field="pretrained",
             )
         if not self.pretrained and (":" not in self.model or self.model.endswith(".json")):
             raise InvalidArgumentError(
-                f"model is {self.model!r} and pretrained is empty: the weights would be random; pass a "
-                f"tag such as "
+                f"model is {self.model!r} and pretrained is empty: the weights would be random; pass a tag such as "
                 "laion2b_s34b_b79k or a weights file",
                 field="pretrained",
             )

@@ -133,14 +133,10 @@ def _set_pooling(model: Any, name: str, pooling: str, plain: bool) -> None:
     chosen = pooling or ("last" if _is_causal(model[0].auto_model) else "mean")
     # Replaced, because older releases keep one flag for each mode.
     at = list(model).index(layer)
-    model[at] = _pooling_layer(type(layer), int(model[0].auto_model.config.hidden_size), chosen)
+    model[at] = type(layer)(int(model[0].auto_model.config.hidden_size), pooling_mode=_MODES[chosen])
     if plain and chosen == "last":
         # As these model families do: the last position of every row is then a real token.
         model.tokenizer.padding_side = "left"
-
-
-def _pooling_layer(kind: Any, dimension: int, pooling: str) -> Any:
-    return kind(dimension, pooling_mode=_MODES[pooling])
 
 
 def _is_causal(transformer: Any) -> bool:

@@ -31,7 +31,6 @@ from mmrec_encoders.weights import cast_weights, fingerprint_of
 if TYPE_CHECKING:
     import torch
 
-"""Texts tokenised at a time, which bounds the memory of a call."""
 _FALLBACK_BATCH = 64
 _DEFAULT_TOKENS = 512
 

@@ -238,7 +238,6 @@ def _check(pictures: npt.NDArray[np.uint8], text: Vectors) -> None:
     if text.ndim != 2 or len(text) != len(pictures):
         raise InvalidArgumentError(
             f"there are {len(pictures)} pictures and text vectors of shape {text.shape}; pass one row for "
-            f"each picture, "
-            "zeros where there are no words",
+            "each picture, zeros where there are no words",
             field="text_vectors",
         )

@@ -60,9 +60,7 @@ def image_encoder(
     if kind == "small":
         small.save(tmp / "image.safetensors")
         return SmallClipEncoder.load(tmp / "image.safetensors", device=device)
-    return OpenClipImageEncoder(
-        OpenClipConfig(f"local-dir:{folders[kind]}", device=device, dtype=dtype, pixel_budget=16 * 32 * 32)
-    )
+    return OpenClipImageEncoder(OpenClipConfig(f"local-dir:{folders[kind]}", device=device, dtype=dtype, batch_size=16))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -162,13 +162,11 @@ def test_only_the_image_side_is_kept(folder: Path) -> None:
     assert encoder.dim == 32
 
 
-def test_a_budget_of_pixels_sets_the_number_of_pictures(folder: Path) -> None:
+def test_the_size_of_a_picture_sets_the_number_at_a_time(folder: Path) -> None:
     def size(**settings: int) -> int:
         return OpenClipImageEncoder(OpenClipConfig(f"local-dir:{folder}", device="cpu", **settings)).batch_size
 
-    assert size(pixel_budget=10 * 32 * 32 + 5) == 10
-    assert size(pixel_budget=1) == 1
-    assert size(pixel_budget=10 * 32 * 32, batch_size=3) == 3
+    assert size(batch_size=3) == 3
     assert size() == 32 * 224 * 224 // (32 * 32)
 
 
@@ -193,7 +191,6 @@ def test_read_only_pixels_are_taken(encoder: OpenClipImageEncoder) -> None:
         ({"model": "ViT-B-32"}, "the weights would be random"),
         ({"model": "hf-hub:a/b", "pretrained": "openai"}, "leave pretrained empty"),
         ({"model": "ViT-B-32", "pretrained": "openai", "batch_size": -1}, "batch_size is -1"),
-        ({"model": "ViT-B-32", "pretrained": "openai", "pixel_budget": -1}, "pixel_budget is -1"),
     ],
 )
 def test_a_configuration_that_breaks_a_rule_is_refused(values: dict[str, object], message: str) -> None:

@@ -23,11 +23,12 @@ import numpy.typing as npt
 
 from mmrec.data.dataset import Dataset
 from mmrec.errors import InvalidArgumentError
-from mmrec.runtime.files import new_array_file, replace_file
+from mmrec.runtime.files import replace_file
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import Progress
 from mmrec.runtime.quiet import quiet_loading
 from mmrec_encoders.finetuning.config import FinetuningConfig
+from mmrec_encoders.finetuning.kept_rows import Rows, keep_rows
 from mmrec_encoders.finetuning.open_clip_model import OpenClip, OpenClipInputs, OpenClipModel
 from mmrec_encoders.finetuning.pairs import Pairs
 from mmrec_encoders.finetuning.pictures import StreamedPictures, check_pictures, kept_failures
@@ -192,37 +193,24 @@ def _encode_frozen(
 
     if path.is_file():
         return
-    temporary = path.with_name(f".{path.name}.tmp")
     model, preparation, _ = loaded
     mean, std = (
         torch.tensor(values, device=processes.device).view(1, 3, 1, 1) for values in (preparation.mean, preparation.std)
     )
     model.eval()
 
-    def vectors(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def vectors(rows: Rows, upcoming: Rows | None) -> npt.NDArray[np.float32]:
+        if upcoming is not None:
+            pictures.expect(upcoming)
         with torch.inference_mode():
             pixels = torch.from_numpy(pictures.read(rows)).to(processes.device).float() / 255.0
             return F.normalize(model.encode_image((pixels - mean) / std).float(), dim=1).cpu().numpy()
 
-    if processes.is_main:
-        length = vectors(np.zeros(1, np.int64)).shape[1]
-        new_array_file(temporary, np.float32, (count, length))
-    processes.wait()
-    file = np.load(temporary, mmap_mode="r+")
-    own = np.array_split(np.arange(count, dtype=np.int64), processes.count)[processes.index]
-    batches = [own[at : at + _FROZEN_BATCH] for at in range(0, len(own), _FROZEN_BATCH)]
-    progress.start("encoding pictures", len(own), "pictures")
-    for rows, upcoming in zip(batches, [*batches[1:], None], strict=True):
-        if upcoming is not None:
-            pictures.expect(upcoming)
-        file[rows] = vectors(rows)
-        progress.advance(len(rows))
-    file.flush()
-    processes.wait()
-    if processes.is_main:
-        temporary.replace(path)
-    processes.wait()
-    progress.finish(f"{len(own):,} pictures encoded")
+    length = vectors(np.zeros(1, np.int64), None).shape[1]
+    share = math.ceil(count / processes.count)
+    progress.start("encoding pictures", share, "pictures")
+    keep_rows(path, (count, length), np.float32, vectors, processes, batch=_FROZEN_BATCH, done=progress.advance)
+    progress.finish(f"{share:,} pictures encoded")
 
 
 def _calibrate(towers: OpenClipModel, pairs: Pairs, step: int, seed: int) -> None:

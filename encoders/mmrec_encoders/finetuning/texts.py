@@ -45,6 +45,11 @@ class TextTable(NamedTuple):
         return TextTable(tuple(self.texts[text] for text in used.tolist()), ids_NS, self.weights_S)
 
 
+def entries(value: str) -> list[str]:
+    """Those of a list, which ``|`` separates; see `ItemWords`."""
+    return [entry.strip() for entry in value.split("|") if entry.strip()]
+
+
 def category_columns(catalogue: Catalogue) -> tuple[str, ...]:
     """Attribute columns with 2 to 200 classes."""
     columns = []
@@ -146,14 +151,9 @@ def _slots(catalogue: Catalogue, kind: str, columns: Sequence[str], words: ItemW
         return [[". ".join(filter(None, row)) for row in zip(*phrased, strict=True)]] if phrased else []
     if kind == "phrase":
         return [[_phrase(name, value) for value in values[name]] for name in columns]
-    return [[_plain(value) for value in values[name]] for name in columns]
+    return [[", ".join(entries(value)) for value in values[name]] for name in columns]
 
 
 def _phrase(column: str, value: str) -> str:
-    plain = _plain(value)
+    plain = ", ".join(entries(value))
     return f"{column.replace('_', ' ')}: {plain}" if plain else ""
-
-
-def _plain(value: str) -> str:
-    """Entries of a list, which ``|`` separates, joined by commas; see `ItemWords`."""
-    return ", ".join(entry.strip() for entry in value.split("|") if entry.strip())

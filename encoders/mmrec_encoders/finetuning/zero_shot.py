@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.errors import InvalidArgumentError
-from mmrec_encoders.finetuning.texts import category_columns
+from mmrec_encoders.finetuning.texts import category_columns, entries
 from mmrec_encoders.protocols import Vectors
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def zero_shot(
     Returns:
         None where no held-out item has a label.
     """
-    own = [_labels(value) for value in values]
+    own = [entries(value) for value in values]
     labels = sorted({label for several in own for label in several})
     rows = [(place, own[row]) for place, row in enumerate(held_H.tolist()) if own[row]]
     if not rows:
@@ -89,7 +89,3 @@ def zero_shot(
     right = [labels[label] in several for label, (_, several) in zip(predicted.tolist(), rows, strict=True)]
     counts = Counter(label for _, several in rows for label in several)
     return LabelAccuracy(column, len(labels), len(rows), float(np.mean(right)), counts.most_common(1)[0][1] / len(rows))
-
-
-def _labels(value: str) -> tuple[str, ...]:
-    return tuple(entry.strip() for entry in value.split("|") if entry.strip())
