@@ -151,11 +151,12 @@ class ServerConfig:
     def _check_housekeeping(self) -> None:
         _whole("fold_after", self.fold_after, 0, 2**62)
         _whole("keep_versions", self.keep_versions, 0, 1_000_000)
-        if self.store is None and (self.fold_after or self.fold_every_s is not None):
-            field = "fold_after" if self.fold_after else "fold_every_s"
+        field = "fold_after" if self.fold_after else "fold_every_s"
+        folds = self.fold_after or self.fold_every_s is not None
+        place = self.store_place
+        if folds and self.store is None:
             raise InvalidArgumentError(f"{field} is given without a store; compaction needs one", field=field)
-        if not isinstance(self.store_place, StoreFolder | None) and (self.fold_after or self.fold_every_s is not None):
-            field = "fold_after" if self.fold_after else "fold_every_s"
+        if folds and not isinstance(place, StoreFolder):
             raise InvalidArgumentError(
                 f"{field} is given with a database, which servers share; run mmrec fold BUNDLE --store URL", field=field
             )

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from mmrec.errors import BundleError, InternalError, InvalidArgumentError, MmrecError, NotFoundError, UnavailableError
-from mmrec_serving.change_log import StoreConfig
-from mmrec_serving.change_log.sqlite_file import CHANGES, store_file
+from mmrec_serving.change_log.sqlite_file import CHANGES
 from mmrec_serving.failures import conceal
-from mmrec_serving.sqlite_files import explained
+from mmrec_serving.sqlite_files import StoreFile, StoreFolder, explained
 
 
 def test_our_own_errors_are_told_in_full() -> None:
@@ -31,11 +30,11 @@ def test_our_own_errors_are_told_in_full() -> None:
             "the store of catalogue changes in (see the log) cannot be used: Too many open files; give a folder",
         ),
         (
-            store_file(StoreConfig(Path("/srv/it's/store"))).closed(),
+            StoreFile(CHANGES, StoreFolder(Path("/srv/it's/store"))).closed(),
             "the store of catalogue changes in (see the log) is closed",
         ),
         (
-            store_file(StoreConfig(Path("/srv/store"))).damaged("'/srv/store/changes.db' is empty"),
+            StoreFile(CHANGES, StoreFolder(Path("/srv/store"))).damaged("'/srv/store/changes.db' is empty"),
             "(see the log) is damaged: (see the log) is",
         ),
         (

@@ -19,7 +19,7 @@ from mmrec.contract.changes import UpsertRequest
 from mmrec.contract.items import ItemInput
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from mmrec_serving import BackgroundServer, ServerConfig
-from mmrec_serving.change_log import SqliteChangeReader, StoreConfig
+from mmrec_serving.change_log import SqliteChangeReader, StoreFolder
 from mmrec_serving.updates.bundle_position import open_store
 from mmrec_serving.updates.compaction import fold
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
@@ -105,7 +105,7 @@ def test_a_server_folds_by_itself_while_requests_go_on(root: Path, tmp_path: Pat
             acknowledged += 1
             time.sleep(0.05)
             assert acknowledged < 2000
-        with SqliteChangeReader(StoreConfig(store)) as reader:
+        with SqliteChangeReader(StoreFolder(store)) as reader:
             wait_until(lambda: reader.state().dropped >= 5, "the changes that were folded are dropped")
             state = reader.state()
         last = server.client.upsert_items([ItemInput("z", title="Quartz lamp")], wait_until_visible=True).versions
@@ -256,7 +256,7 @@ def test_what_was_folded_for_a_server_that_was_killed_comes_before_the_next_fold
     ):
         (root / "CURRENT").write_text(f"{folded}\n")
         client.upsert_items([ItemInput("n1", title="Quartz lamp")], wait_until_visible=True)
-        with SqliteChangeReader(StoreConfig(store)) as reader:
+        with SqliteChangeReader(StoreFolder(store)) as reader:
             wait_until(lambda: reader.state().base == f"{base}+2", "both are folded")
         assert client.items(["n0", "n1"]).missing_ids == ()
         assert client.info().versions.catalogue == f"{base}+2"
@@ -304,7 +304,7 @@ def test_a_store_is_tidied_while_it_is_served(root: Path, tmp_path: Path) -> Non
             client.upsert_items([lamp], request_id=f"r{number}", wait_until_visible=number == 2)
 
         def kept() -> int:
-            with SqliteChangeReader(StoreConfig(store)) as reader:
+            with SqliteChangeReader(StoreFolder(store)) as reader:
                 return sum(len(batch) for batch in reader.replay())
 
         wait_until(lambda: kept() == 1, "the last change of the item is kept")

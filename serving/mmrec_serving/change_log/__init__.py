@@ -28,9 +28,9 @@ from mmrec_serving.change_log.opening import open_changes as open_changes
 from mmrec_serving.change_log.opening import read_changes as read_changes
 from mmrec_serving.change_log.protocol import ChangeReader as ChangeReader
 from mmrec_serving.change_log.protocol import ChangeStore as ChangeStore
-from mmrec_serving.change_log.sqlite_file import StoreConfig as StoreConfig
 from mmrec_serving.change_log.sqlite_reader import SqliteChangeReader as SqliteChangeReader
 from mmrec_serving.change_log.sqlite_store import SqliteChangeStore as SqliteChangeStore
+from mmrec_serving.sqlite_files.store_file import StoreFolder as StoreFolder
 
 __all__ = [
     "Change",
@@ -42,7 +42,7 @@ __all__ = [
     "Sequenced",
     "SqliteChangeReader",
     "SqliteChangeStore",
-    "StoreConfig",
+    "StoreFolder",
     "StoreState",
     "Upsert",
     "open_changes",

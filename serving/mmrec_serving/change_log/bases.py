@@ -14,6 +14,10 @@ from mmrec_serving.change_log.changes import MAX_VERSION_CHARS, StoreState
 
 BATCH: Final = Whole(1, 100_000, "be from 1 to 100,000")
 """The most changes that are read at once."""
+PAUSE_S = 0.001
+"""Pause between two transactions of long work: locks are not fair, so requests would wait for all of it."""
+SLICE_ITEMS, SLICE_CHANGES = 200, 1000
+"""Items that are compacted, and changes that are dropped, in one transaction."""
 
 
 def checked_sequence(number: int, where: str) -> int:
@@ -76,6 +80,29 @@ def following(state: StoreState, new_base: str, upto: int) -> StoreState:
             field="new_base",
         )
     return replace(state, base=new_base, folded=upto, successor="", successor_holds=0)
+
+
+def announced(state: StoreState, new_base: str, upto: int) -> StoreState:
+    """The state after the announcement of the next base."""
+    new = following(state, new_base, upto)
+    if new.base == state.base:
+        raise InvalidArgumentError(f"new_base is {new_base!r:.80}, which is the base already", field="new_base")
+    return replace(state, successor=new.base, successor_holds=new.folded)
+
+
+def without_folded(state: StoreState, upto: int) -> StoreState:
+    """The state after changes up to a number were dropped; to be written no later than the first row is deleted, so
+    that a reader of an older base gets an error.
+
+    Raises:
+        FailedPreconditionError: the base does not hold them all.
+    """
+    if upto > state.folded:
+        raise FailedPreconditionError(
+            f"upto is {upto}, and the catalogue {state.base!r} holds changes up to {state.folded}; call rebase with a "
+            "catalogue that holds them first"
+        )
+    return replace(state, dropped=max(upto, state.dropped))
 
 
 def check_base(base: str, where: str) -> None:

@@ -174,6 +174,20 @@ def compacted(entries: Iterable[Sequenced]) -> list[Sequenced]:
     return left
 
 
+def effective(numbers: Iterable[tuple[int, bool]]) -> list[int]:
+    """Numbers of an item's changes that still have an effect, oldest first: its last whole one, and what came later.
+
+    Args:
+        numbers: Of its changes, newest first, each with whether it is whole: no partial update.
+    """
+    found: list[int] = []
+    for number, whole in numbers:
+        found.append(number)
+        if whole:
+            break
+    return found[::-1]
+
+
 def checked_bytes(value: object, where: str, most: int) -> bytes:
     """Bytes, at most `most` of them.
 

@@ -6,7 +6,6 @@ Unit of work: one store. The modules of a database are imported where one is nam
 from __future__ import annotations
 
 from mmrec_serving.change_log.protocol import ChangeReader, ChangeStore
-from mmrec_serving.change_log.sqlite_file import StoreConfig
 from mmrec_serving.change_log.sqlite_reader import SqliteChangeReader
 from mmrec_serving.change_log.sqlite_store import SqliteChangeStore
 from mmrec_serving.sqlite_files import StoreFolder
@@ -24,7 +23,7 @@ def open_changes(place: StorePlace, base: str) -> ChangeStore:
         MmrecError: see `SqliteChangeStore` and `PostgresChangeStore`.
     """
     if isinstance(place, StoreFolder):
-        return SqliteChangeStore(_config(place), base)
+        return SqliteChangeStore(place, base)
     from mmrec_serving.change_log.postgres_store import PostgresChangeStore
 
     return PostgresChangeStore(place, base)
@@ -38,11 +37,7 @@ def read_changes(place: StorePlace) -> ChangeReader:
         MmrecError: see `SqliteChangeReader` and `PostgresChangeReader`.
     """
     if isinstance(place, StoreFolder):
-        return SqliteChangeReader(_config(place))
+        return SqliteChangeReader(place)
     from mmrec_serving.change_log.postgres_store import PostgresChangeReader
 
     return PostgresChangeReader(place)
-
-
-def _config(place: StoreFolder) -> StoreConfig:
-    return StoreConfig(place.folder, place.busy_timeout_s)

@@ -12,14 +12,36 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Self
 
-from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentError, NotFoundError
-from mmrec_serving.change_log.bases import BATCH, check_base, checked_sequence, first_read, following, other_base
-from mmrec_serving.change_log.changes import Change, Recorded, RecordedRequest, Sequenced, StoreState, compacted
+from mmrec.errors import BundleError, NotFoundError
+from mmrec_serving.change_log.bases import (
+    BATCH,
+    PAUSE_S,
+    SLICE_CHANGES,
+    SLICE_ITEMS,
+    announced,
+    check_base,
+    checked_sequence,
+    first_read,
+    following,
+    other_base,
+    without_folded,
+)
+from mmrec_serving.change_log.changes import (
+    Change,
+    Recorded,
+    RecordedRequest,
+    Sequenced,
+    StoreState,
+    compacted,
+    effective,
+)
 from mmrec_serving.change_log.rows import (
     COLUMNS,
+    KEEP_REQUESTS,
+    batch_of,
     changed_meanwhile,
     from_microseconds,
     pack,
@@ -27,19 +49,13 @@ from mmrec_serving.change_log.rows import (
     recorded_before,
     to_microseconds,
     unpack,
+    utc_now,
 )
 from mmrec_serving.postgres import Database, PostgresPlace, StoreTables
 from mmrec_serving.postgres.database import Connection
 
-BATCH_BYTES = 64 * 1024 * 1024
-"""A batch ends when it holds this many bytes."""
 _FETCHED = 50
 """Changes that are fetched at once: each may have 64 MiB."""
-_PAUSE_S = 0.001
-"""Pause between two transactions of long work."""
-_SLICE_ITEMS = 200
-_SLICE_CHANGES = 1000
-_KEEP_REQUESTS = timedelta(hours=24)
 _TEXTS = frozenset({"item_id", "title", "description", "attributes", "fields", "encoder_version"})
 _TABLES = StoreTables(
     name="store of catalogue changes",
@@ -92,10 +108,6 @@ _DROP = (
 )
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class _Changes:
     """What reads the changes of an open database; see `PostgresChangeReader`."""
 
@@ -136,19 +148,12 @@ class _Changes:
             after = changes[-1].sequence
 
     def _batch(self, after: int, batch: int) -> list[Sequenced]:
-        changes: list[Sequenced] = []
-        size = 0
         with self._database.snapshot() as db:
             after = first_read(_state(db, self._database), self._asked, after, str(self._database))
             with db.cursor(name="changes") as cursor:
                 cursor.itersize = _FETCHED
                 cursor.execute(f"{_SELECT} WHERE sequence > %s ORDER BY sequence LIMIT %s", (after, batch))
-                for row in cursor:
-                    changes.append(self._sequenced(row))
-                    size += sum(len(value) for value in row if isinstance(value, bytes))
-                    if size >= BATCH_BYTES:
-                        break
-        return changes
+                return batch_of(cursor, self._sequenced)
 
     def _sequenced(self, row: Sequence[Any]) -> Sequenced:
         number, recorded_us, *content = row
@@ -202,7 +207,7 @@ class PostgresChangeStore(_Changes):
     shared = True
     """See `ChangeStore`."""
 
-    def __init__(self, place: PostgresPlace, base: str, *, clock: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(self, place: PostgresPlace, base: str, *, clock: Callable[[], datetime] = utc_now) -> None:
         check_base(base, "base")
         self._place, self._clock = place, clock
         super().__init__(Database(place, _TABLES), None)
@@ -260,7 +265,7 @@ class PostgresChangeStore(_Changes):
 
     def forget(self, before: datetime) -> int:
         """See `ChangeStore`."""
-        before_us = min(to_microseconds(before), to_microseconds(self._clock() - _KEEP_REQUESTS))
+        before_us = min(to_microseconds(before), to_microseconds(self._clock() - KEEP_REQUESTS))
         with self._database.connection() as db:
             return db.execute("DELETE FROM mmrec_change_requests WHERE recorded_us < %s", (before_us,)).rowcount
 
@@ -273,7 +278,7 @@ class PostgresChangeStore(_Changes):
             return None
         *request, recorded_us = row
         recorded_at = from_microseconds(recorded_us)
-        return None if self._clock() - recorded_at > _KEEP_REQUESTS else (RecordedRequest(*request), recorded_at)
+        return None if self._clock() - recorded_at > KEEP_REQUESTS else (RecordedRequest(*request), recorded_at)
 
     # --- compaction -----------------------------------------------------------------------------------------
 
@@ -287,20 +292,15 @@ class PostgresChangeStore(_Changes):
         removed, after_item = 0, b""
         while True:
             with self._writing() as (db, _):
-                items = [item for (item,) in db.execute(_OFTEN_CHANGED, (after_item, upto, _SLICE_ITEMS)).fetchall()]
+                items = [item for (item,) in db.execute(_OFTEN_CHANGED, (after_item, upto, SLICE_ITEMS)).fetchall()]
                 removed += sum(self._compact_item(db, item, upto) for item in items)
-            if len(items) < _SLICE_ITEMS:
+            if len(items) < SLICE_ITEMS:
                 return removed
             after_item = items[-1]
-            time.sleep(_PAUSE_S)
+            time.sleep(PAUSE_S)
 
     def _compact_item(self, db: Connection, item: bytes, upto: int) -> int:
-        # Those that still have an effect: the last whole change, and later partial updates.
-        numbers: list[int] = []
-        for number, whole in db.execute(_OF_ITEM, (item, upto)).fetchall():
-            numbers.insert(0, number)
-            if whole:
-                break
+        numbers = effective(db.execute(_OF_ITEM, (item, upto)).fetchall())
         if len(numbers) > 1:
             rows = db.execute(f"{_SELECT} WHERE sequence = ANY(%s) ORDER BY sequence", (numbers,)).fetchall()
             left = compacted(map(self._sequenced, rows))
@@ -316,10 +316,7 @@ class PostgresChangeStore(_Changes):
     def announce(self, new_base: str, upto: int) -> None:
         """See `ChangeStore`."""
         with self._writing() as (db, state):
-            new = following(state, new_base, upto)
-            if new.base == state.base:
-                raise InvalidArgumentError(f"new_base is {new_base!r:.80}, which is the base already", field="new_base")
-            _set_state(db, replace(state, successor=new.base, successor_holds=new.folded))
+            _set_state(db, announced(state, new_base, upto))
 
     def rebase(self, new_base: str, upto: int) -> None:
         """See `ChangeStore`."""
@@ -332,18 +329,12 @@ class PostgresChangeStore(_Changes):
         total = 0
         while True:
             with self._writing() as (db, state):
-                if upto > state.folded:
-                    raise FailedPreconditionError(
-                        f"upto is {upto}, and the catalogue {state.base!r} holds changes up to {state.folded}; call "
-                        "rebase with a catalogue that holds them first"
-                    )
-                # With the first rows, so that a reader of an older base gets an error.
-                _set_state(db, replace(state, dropped=max(upto, state.dropped)))
-                dropped = db.execute(_DROP, (upto, _SLICE_CHANGES)).rowcount
+                _set_state(db, without_folded(state, upto))
+                dropped = db.execute(_DROP, (upto, SLICE_CHANGES)).rowcount
             total += dropped
             if not dropped:
                 return total
-            time.sleep(_PAUSE_S)
+            time.sleep(PAUSE_S)
 
     @contextmanager
     def _writing(self) -> Iterator[tuple[Connection, StoreState]]:

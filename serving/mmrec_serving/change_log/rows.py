@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 
 from mmrec.contract.items import ItemInput
 from mmrec.contract.rules import MAX_REQUEST_ID_CHARS, Text, as_tuple
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, UnavailableError
-from mmrec_serving.change_log.changes import MAX_PAYLOAD_BYTES, Change, Delete, Upsert, checked_bytes
+from mmrec_serving.change_log.changes import MAX_PAYLOAD_BYTES, Change, Delete, Sequenced, Upsert, checked_bytes
 
 MAX_DIGEST_BYTES = 64
+BATCH_BYTES = 64 * 1024 * 1024
+"""A batch ends when it holds this many bytes."""
+KEEP_REQUESTS = timedelta(hours=24)
+"""How long a request id protects against doing the same twice."""
 
 COLUMNS = (
     "item_id",
@@ -121,6 +125,18 @@ def unpack(row: Sequence[Any]) -> Change:
         raise ValueError(str(err)) from err
 
 
+def batch_of(rows: Iterable[Sequence[Any]], change_of: Callable[[Sequence[Any]], Sequenced]) -> list[Sequenced]:
+    """The changes of rows, up to the one with which they hold `BATCH_BYTES`."""
+    changes: list[Sequenced] = []
+    size = 0
+    for row in rows:
+        changes.append(change_of(row))
+        size += sum(len(value) for value in row if isinstance(value, str | bytes))
+        if size >= BATCH_BYTES:
+            break
+    return changes
+
+
 def checksum(values: Iterable[object]) -> int:
     """CRC-32 over values (integers, texts, bytes, None) with their types and lengths."""
     crc = 0
@@ -129,6 +145,11 @@ def checksum(values: Iterable[object]) -> int:
         crc = zlib.crc32(f"{type(value).__name__}{len(data)}:".encode(), crc)
         crc = zlib.crc32(data, crc)
     return crc
+
+
+def utc_now() -> datetime:
+    """The time now."""
+    return datetime.now(UTC)
 
 
 def to_microseconds(moment: datetime) -> int:

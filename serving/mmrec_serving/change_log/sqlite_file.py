@@ -11,15 +11,11 @@ Knows nothing of how the file is created, checked and locked; see `mmrec_serving
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
-from datetime import timedelta
 
-from mmrec.errors import InvalidArgumentError
 from mmrec_serving.change_log.changes import StoreState
 from mmrec_serving.change_log.rows import checksum
-from mmrec_serving.sqlite_files import StoreFile, StoreFolder, StoreKind
+from mmrec_serving.sqlite_files import StoreFile, StoreKind
 
-STORE_FILE = "changes.sqlite"
 _SCHEMA = (
     "CREATE TABLE changes (sequence INTEGER PRIMARY KEY, recorded_us INTEGER NOT NULL, item_id TEXT NOT NULL,"
     " deleted INTEGER NOT NULL, title TEXT, description TEXT, attributes TEXT, fields TEXT, picture BLOB, payload BLOB,"
@@ -38,37 +34,12 @@ CHANGES = StoreKind(
     entries="changes",
     key="the same request id",
     more_room="by compaction of the changes into a new bundle, or with a larger disk",
-    file=STORE_FILE,
+    file="changes.sqlite",
     lock=".lock",
     application=0x6D6D7273,  # mmrs
     version=2,
     schema=_SCHEMA,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StoreConfig(StoreFolder):
-    """The place of a store of changes and its behaviour.
-
-    Attributes:
-        folder: See `StoreFolder`.
-        busy_timeout_s: See `StoreFolder`.
-        keep_requests: How long a request id protects against doing the same twice, at least a second.
-    """
-
-    keep_requests: timedelta = timedelta(hours=24)
-
-    def __post_init__(self) -> None:
-        StoreFolder.__post_init__(self)  # super() does not work in a class with slots
-        if not timedelta(seconds=1) <= self.keep_requests <= timedelta(days=3650):
-            raise InvalidArgumentError(
-                f"keep_requests is {self.keep_requests}; it must be from a second to ten years", field="keep_requests"
-            )
-
-
-def store_file(config: StoreConfig) -> StoreFile:
-    """The file of a store."""
-    return StoreFile(CHANGES, config)
 
 
 def check(db: sqlite3.Connection, file: StoreFile) -> StoreState:

@@ -9,17 +9,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from threading import Lock
 from typing import Any, Self
 
 from mmrec_serving.change_log.bases import BATCH, checked_sequence, first_read, other_base
 from mmrec_serving.change_log.changes import Sequenced, StoreState
-from mmrec_serving.change_log.rows import COLUMNS, from_microseconds, unpack
-from mmrec_serving.change_log.sqlite_file import StoreConfig, check, read_state, store_file
-from mmrec_serving.sqlite_files import StoreFile, in_words
+from mmrec_serving.change_log.rows import COLUMNS, batch_of, from_microseconds, unpack
+from mmrec_serving.change_log.sqlite_file import CHANGES, check, read_state
+from mmrec_serving.sqlite_files import StoreFile, StoreFolder, in_words
 
-BATCH_BYTES = 64 * 1024 * 1024
-"""A batch ends when it holds this many bytes."""
 _SELECT = f"SELECT sequence, recorded_us, {', '.join(COLUMNS)} FROM changes"
 
 
@@ -27,7 +26,7 @@ class SqliteChangeReader:
     """A `ChangeReader` of a store, opened read-only. For any number of threads.
 
     Args:
-        config: The place of the store.
+        place: The place of the store.
         base: Version of the catalogue that the caller has; None: the base of the store.
 
     Raises:
@@ -36,12 +35,12 @@ class SqliteChangeReader:
         BundleError: it is damaged.
     """
 
-    def __init__(self, config: StoreConfig, base: str | None = None) -> None:
-        self._config = config
+    def __init__(self, place: StoreFolder, base: str | None = None) -> None:
+        self._place = place
         self._asked = base
         self._lock = Lock()
-        self._file = store_file(config)
-        self._where = in_words(self._file.kind, config.folder)
+        self._file = StoreFile(CHANGES, place)
+        self._where = in_words(CHANGES, place.folder)
         with self._file.naming_failures():
             db = self._file.connect(read_only=True)
             try:
@@ -92,16 +91,10 @@ class SqliteChangeReader:
             after = changes[-1].sequence
 
     def _batch(self, after: int, batch: int) -> list[Sequenced]:
-        changes: list[Sequenced] = []
-        size = 0
         with self._reading() as db:
             after = first_read(read_state(db, self._file), self._asked, after, self._where)
             rows = db.execute(f"{_SELECT} WHERE sequence > ? ORDER BY sequence LIMIT ?", (after, batch))
-            for row in rows:
-                changes.append(_sequenced(self._file, row))
-                size += sum(len(value) for value in row if isinstance(value, str | bytes))
-                if size >= BATCH_BYTES:
-                    break
+            changes = batch_of(rows, partial(_sequenced, self._file))
             rows.close()
         return changes
 

@@ -11,14 +11,24 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError
-from mmrec_serving.change_log.bases import check_base, checked_sequence, following, other_base
-from mmrec_serving.change_log.changes import Change, Recorded, RecordedRequest, StoreState, compacted
+from mmrec_serving.change_log.bases import (
+    PAUSE_S,
+    SLICE_CHANGES,
+    SLICE_ITEMS,
+    announced,
+    check_base,
+    checked_sequence,
+    following,
+    other_base,
+    without_folded,
+)
+from mmrec_serving.change_log.changes import Change, Recorded, RecordedRequest, StoreState, compacted, effective
 from mmrec_serving.change_log.failpoints import Failpoint, no_failpoint
 from mmrec_serving.change_log.rows import (
     COLUMNS,
+    KEEP_REQUESTS,
     changed_meanwhile,
     checksum,
     from_microseconds,
@@ -26,28 +36,32 @@ from mmrec_serving.change_log.rows import (
     pack_request,
     recorded_before,
     to_microseconds,
+    utc_now,
 )
-from mmrec_serving.change_log.sqlite_file import StoreConfig, check, read_state, store_file, write_state
+from mmrec_serving.change_log.sqlite_file import CHANGES, check, read_state, write_state
 from mmrec_serving.change_log.sqlite_reader import SqliteChangeReader, read_change
-from mmrec_serving.sqlite_files import StoreWriter
+from mmrec_serving.sqlite_files import StoreFile, StoreFolder, StoreWriter
 
-_PAUSE_S = 0.001
-"""Pause between two transactions of long work: locks are not fair, so requests would wait for all of it."""
-_SLICE_ITEMS = 200
-_SLICE_CHANGES = 1000
 _INTO_CHANGES = f"INTO changes (sequence, recorded_us, {', '.join(COLUMNS)}) VALUES (?, ?{', ?' * len(COLUMNS)})"
 _CHANGED_SINCE = "SELECT 1 FROM changes WHERE item_id = ? AND sequence > ? LIMIT 1"
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
+_OFTEN_CHANGED = (
+    "SELECT item_id FROM changes WHERE item_id > ? AND sequence <= ? GROUP BY item_id HAVING count(*) > 1"
+    " ORDER BY item_id LIMIT ?"
+)
+_OF_ITEM = (
+    "SELECT sequence, deleted = 1 OR fields IS NULL FROM changes WHERE item_id = ? AND sequence <= ?"
+    " ORDER BY sequence DESC"
+)
+_DROP = (
+    "DELETE FROM changes WHERE sequence IN (SELECT sequence FROM changes WHERE sequence <= ? ORDER BY sequence LIMIT ?)"
+)
 
 
 class SqliteChangeStore(SqliteChangeReader):
     """A `ChangeStore` in a folder, locked by this process until `close`. For any number of threads.
 
     Args:
-        config: The place of the store, which is made if it is missing.
+        place: The place of the store, which is made if it is missing.
         base: Version of the catalogue that the changes are made to. A base that was announced becomes the store's.
         clock: The time now, with a zone; for tests.
         failpoint: For tests.
@@ -65,21 +79,21 @@ class SqliteChangeStore(SqliteChangeReader):
 
     def __init__(
         self,
-        config: StoreConfig,
+        place: StoreFolder,
         base: str,
         *,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
         failpoint: Failpoint = no_failpoint,
     ) -> None:
         self._clock, self._failpoint = clock, failpoint
         check_base(base, "base")
-        file = store_file(config)
+        file = StoreFile(CHANGES, place)
         with ExitStack() as stack:
             self._writer = StoreWriter(file, lambda db: write_state(db, StoreState(base)), failpoint)
             stack.callback(self._writer.close)
             with self._writer.connection() as db:
                 state = check(db, file)
-            super().__init__(config)
+            super().__init__(place)
             stack.callback(super().close)
             if base != state.base:
                 if base != state.successor:
@@ -138,7 +152,7 @@ class SqliteChangeStore(SqliteChangeReader):
 
     def forget(self, before: datetime) -> int:
         """See `ChangeStore`."""
-        before_us = min(to_microseconds(before), to_microseconds(self._clock() - self._config.keep_requests))
+        before_us = min(to_microseconds(before), to_microseconds(self._clock() - KEEP_REQUESTS))
         with self._transaction("forget") as (db, _):
             return db.execute("DELETE FROM requests WHERE recorded_us < ?", (before_us,)).rowcount
 
@@ -150,15 +164,14 @@ class SqliteChangeStore(SqliteChangeReader):
             raise self._file.damaged(f"the row of request {request_id!r}: its checksum is another")
         _, digest, last, reply, recorded_us, _ = row
         recorded_at = from_microseconds(recorded_us)
-        if self._clock() - recorded_at > self._config.keep_requests:
-            return None
-        return RecordedRequest(digest, last, reply), recorded_at
+        expired = self._clock() - recorded_at > KEEP_REQUESTS
+        return None if expired else (RecordedRequest(digest, last, reply), recorded_at)
 
     # --- compaction -----------------------------------------------------------------------------------------
 
     def read_as(self, base: str) -> SqliteChangeReader:
         """See `ChangeStore`."""
-        return SqliteChangeReader(self._config, base)
+        return SqliteChangeReader(self._place, base)
 
     def compact(self, upto: int) -> int:
         """See `ChangeStore`. Requests are recorded between two slices of it."""
@@ -166,24 +179,17 @@ class SqliteChangeStore(SqliteChangeReader):
         removed, after_item = 0, ""
         while True:
             with self._transaction("compaction") as (db, _):
-                items = [
-                    item_id
-                    for (item_id,) in db.execute(
-                        "SELECT item_id FROM changes WHERE item_id > ? AND sequence <= ? GROUP BY item_id"
-                        " HAVING count(*) > 1 ORDER BY item_id LIMIT ?",
-                        (after_item, upto, _SLICE_ITEMS),
-                    )
-                ]
+                items = [item_id for (item_id,) in db.execute(_OFTEN_CHANGED, (after_item, upto, SLICE_ITEMS))]
                 for item_id in items:
                     removed += self._compact_item(db, item_id, upto)
                     self._failpoint("mid-compaction")
-            if len(items) < _SLICE_ITEMS:
+            if len(items) < SLICE_ITEMS:
                 return removed
             after_item = items[-1]
-            time.sleep(_PAUSE_S)
+            time.sleep(PAUSE_S)
 
     def _compact_item(self, db: sqlite3.Connection, item_id: str, upto: int) -> int:
-        numbers = _effective_numbers(db, item_id, upto)
+        numbers = effective(db.execute(_OF_ITEM, (item_id, upto)).fetchall())
         left = compacted(read_change(db, self._file, number) for number in numbers if len(numbers) > 1)
         if 0 < len(left) < len(numbers):
             for entry in left:
@@ -199,10 +205,7 @@ class SqliteChangeStore(SqliteChangeReader):
     def announce(self, new_base: str, upto: int) -> None:
         """See `ChangeStore`."""
         with self._transaction("announce") as (db, state):
-            new = following(state, new_base, upto)
-            if new.base == state.base:
-                raise InvalidArgumentError(f"new_base is {new_base!r:.80}, which is the base already", field="new_base")
-            write_state(db, replace(state, successor=new.base, successor_holds=new.folded))
+            write_state(db, announced(state, new_base, upto))
 
     def rebase(self, new_base: str, upto: int) -> None:
         """See `ChangeStore`."""
@@ -215,22 +218,12 @@ class SqliteChangeStore(SqliteChangeReader):
         total = 0
         while True:
             with self._transaction("drop") as (db, state):
-                if upto > state.folded:
-                    raise FailedPreconditionError(
-                        f"upto is {upto}, and the catalogue {state.base!r} holds changes up to {state.folded}; call "
-                        "rebase with a catalogue that holds them first"
-                    )
-                # Before the first row is deleted, so that a reader of an older base gets an error.
-                write_state(db, replace(state, dropped=max(upto, state.dropped)))
-                dropped = db.execute(
-                    "DELETE FROM changes WHERE sequence IN"
-                    " (SELECT sequence FROM changes WHERE sequence <= ? ORDER BY sequence LIMIT ?)",
-                    (upto, _SLICE_CHANGES),
-                ).rowcount
+                write_state(db, without_folded(state, upto))
+                dropped = db.execute(_DROP, (upto, SLICE_CHANGES)).rowcount
             total += dropped
             if not dropped:
                 return total
-            time.sleep(_PAUSE_S)
+            time.sleep(PAUSE_S)
 
     # --- transactions ---------------------------------------------------------------------------------------
 
@@ -239,19 +232,3 @@ class SqliteChangeStore(SqliteChangeReader):
         """The connection inside a transaction, which is durable afterwards, and the state at its beginning."""
         with self._writer.transaction(name) as db:
             yield db, read_state(db, self._file)
-
-
-def _effective_numbers(db: sqlite3.Connection, item_id: str, upto: int) -> list[int]:
-    """Numbers of an item's changes that still have an effect: its last whole one, and later partial updates."""
-    numbers = []
-    rows = db.execute(
-        "SELECT sequence, deleted = 1 OR fields IS NULL FROM changes WHERE item_id = ? AND sequence <= ?"
-        " ORDER BY sequence DESC",
-        (item_id, upto),
-    )
-    for number, whole in rows:
-        numbers.append(number)
-        if whole:
-            break
-    rows.close()
-    return numbers[::-1]

@@ -144,9 +144,7 @@ class Database:
         return db
 
     def _check_durable(self, db: Connection) -> None:
-        fsync, encoding = db.execute("SELECT current_setting('fsync'), current_setting('server_encoding')").fetchall()[
-            0
-        ]
+        ((fsync, encoding),) = db.execute(_SETTINGS).fetchall()
         if db.info.server_version < _OLDEST:
             raise FailedPreconditionError(
                 f"{self} cannot be used: PostgreSQL has version {db.info.server_version // 10_000}, and 13 is the "

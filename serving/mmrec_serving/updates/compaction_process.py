@@ -8,14 +8,14 @@ what was published, or why nothing was.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from mmrec.errors import MmrecError, UnavailableError
-from mmrec_serving.change_log import SqliteChangeReader, StoreConfig
+from mmrec_serving.change_log import SqliteChangeReader, StoreFolder
+from mmrec_serving.updates.child_process import say
 
 _LOWEST_PRIORITY = 19
 
@@ -25,24 +25,20 @@ def main() -> None:
     os.nice(_LOWEST_PRIORITY)
     bundle, store = map(Path, sys.argv[1:])
     try:
-        with SqliteChangeReader(StoreConfig(store)) as reader:
+        with SqliteChangeReader(StoreFolder(store)) as reader:
             import torch
 
             from mmrec_serving.updates.compaction import fold
 
             torch.set_num_threads(1)
             folded = fold(bundle, reader, _announce)
-        _say({"done": None if folded is None else asdict(folded)})
+        say({"done": None if folded is None else asdict(folded)})
     except MmrecError as err:
-        _say({"error": err.message})
+        say({"error": err.message})
         sys.exit(err.exit_code)
 
 
 def _announce(catalogue: str, upto: int) -> None:
-    _say({"announce": catalogue, "upto": upto})
+    say({"announce": catalogue, "upto": upto})
     if not sys.stdin.readline():
         raise UnavailableError("the server that asked for this has ended")
-
-
-def _say(line: dict[str, object]) -> None:
-    print(json.dumps(line), flush=True)

@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 import logging
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import IO, Any, cast
+from typing import Any, cast
 
 from mmrec.bundle import current_version, prune_versions
 from mmrec.bundle.reader import VERSIONS
@@ -27,6 +26,7 @@ from mmrec_serving.config import ServerConfig
 from mmrec_serving.priority import give_way
 from mmrec_serving.sqlite_files import StoreFolder
 from mmrec_serving.updates.bundle_position import published_catalogue
+from mmrec_serving.updates.child_process import command_of, last_line
 from mmrec_serving.updates.engine import LiveEngine, warm_up
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from mmrec_serving.updates.trial import Trial
@@ -34,11 +34,7 @@ from mmrec_serving.worker_threads import OnEnd, Worker, nobody
 
 _log = logging.getLogger(__name__)
 
-_CHILD = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
-    "from mmrec_serving.updates.compaction_process import main; main()"
-)
-"""The child uses the module search path of this process."""
+_CHILD = "mmrec_serving.updates.compaction_process"
 _AFTER_FAILURE_S = 60.0
 """A compaction that failed is tried again after this, then after twice as long, and so on."""
 _MOST_S = 3600.0
@@ -215,7 +211,7 @@ class BackgroundMaintenance:
         """Let another process publish a version with all recorded changes; False if there were none."""
         place = self._config.store_place
         assert isinstance(place, StoreFolder)
-        command = [sys.executable, "-c", _CHILD, json.dumps(sys.path), str(engine.bundle.root), str(place.folder)]
+        command = [*command_of(_CHILD), str(engine.bundle.root), str(place.folder)]
         with tempfile.TemporaryFile("w+") as log:
             child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
             with child:
@@ -233,8 +229,8 @@ class BackgroundMaintenance:
                 if done is not None:
                     _log.info("changes up to %d were compacted into version %s", done["upto"], done["version"])
                 return done is not None
-            log.seek(0)
-            why = str(reply.get("error") or f"the compaction process ended with {child.returncode}: {_tail(log)}")
+            last = last_line(log) or "it said nothing"
+            why = str(reply.get("error") or f"the compaction process ended with {child.returncode}: {last}")
         if "error" in reply:
             raise FailedPreconditionError(f"changes were not compacted: {why}")
         raise InternalError(f"changes were not compacted: {why}")
@@ -255,8 +251,3 @@ def _conversation(child: subprocess.Popen[str], changes: CatalogueChanges) -> di
             reply = {}
     child.wait()
     return reply
-
-
-def _tail(log: IO[str]) -> str:
-    lines = log.read().strip().splitlines()
-    return lines[-1] if lines else "it said nothing"

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -23,12 +22,9 @@ from typing import IO
 from mmrec.bundle.manifest import MANIFEST
 from mmrec.bundle.reader import read_manifest
 from mmrec.errors import FailedPreconditionError
+from mmrec_serving.updates.child_process import command_of, last_line
 
-_CHILD = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
-    "from mmrec_serving.updates.trial_process import main; main()"
-)
-"""The child uses the module search path of this process."""
+_CHILD = "mmrec_serving.updates.trial_process"
 _BASE_BYTES = 4 * 2**30
 """Memory for the libraries and for what does not grow with the bundle."""
 _TIMES = 4
@@ -40,12 +36,12 @@ class Trial:
 
     Args:
         seconds: Longest time of one trial, on the clock and of the processor.
-        command: What starts the process, up to the module search path; for tests.
+        command: What starts the process, without its argument; None: that of `trial_process`. For tests.
     """
 
-    def __init__(self, seconds: float, command: Sequence[str] = (sys.executable, "-c", _CHILD)) -> None:
+    def __init__(self, seconds: float, command: Sequence[str] | None = None) -> None:
         self._seconds = seconds
-        self._command = tuple(command)
+        self._command = command_of(_CHILD) if command is None else tuple(command)
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._closed = False
@@ -64,7 +60,7 @@ class Trial:
         """
         most = memory_limit(folder)
         options = {"folder": str(folder), "seconds": self._seconds, "bytes": most, "changes": changes}
-        command = [*self._command, json.dumps(sys.path), json.dumps(options)]
+        command = [*self._command, json.dumps(options)]
         with _text_file() as said, _text_file() as log:
             with self._lock:
                 if self._closed:
@@ -105,16 +101,14 @@ class Trial:
             return "the server is stopping"
         if status < 0:
             return _death(-status)
-        lines = _lines(said)
         reply: object = None
         with suppress(ValueError):
-            reply = json.loads(lines[-1]) if lines else None
+            reply = json.loads(last_line(said))
         if status == 0 and reply == {"done": True}:
             return ""
         if isinstance(reply, dict) and "error" in reply:
             return str(reply["error"])
-        why = _lines(log)
-        return f"the process ended with {status}: {why[-1] if why else 'it said nothing'}"
+        return f"the process ended with {status}: {last_line(log) or 'it said nothing'}"
 
 
 def memory_limit(folder: Path) -> int:
@@ -130,11 +124,6 @@ def memory_limit(folder: Path) -> int:
 def _text_file() -> IO[str]:
     # Whatever a process says can be read.
     return tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
-
-
-def _lines(file: IO[str]) -> list[str]:
-    file.seek(0)
-    return file.read().strip().splitlines()
 
 
 def _death(number: int) -> str:

@@ -19,6 +19,7 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 from mmrec.errors import FailedPreconditionError, MmrecError
+from mmrec_serving.updates.child_process import say
 
 _LOW_PRIORITY = 10
 """Beside a busy server, the process still gets a tenth of a core, so that it ends in time."""
@@ -34,11 +35,11 @@ def main() -> None:
         with redirect_stdout(sys.stderr):
             _try(Path(options["folder"]), options["changes"])
     except MmrecError as err:
-        _say({"error": err.message})
+        say({"error": err.message})
     except MemoryError:
-        _say({"error": "it needs more memory"})
+        say({"error": "it needs more memory"})
     else:
-        _say({"done": True})
+        say({"done": True})
         os._exit(0)  # what libraries do at their end is no part of the trial
 
 
@@ -79,7 +80,3 @@ def _end_with_the_server() -> None:
     # Not `sys.stdin`, whose lock would end the interpreter with an error.
     os.read(0, 1)
     os._exit(1)
-
-
-def _say(line: dict[str, object]) -> None:
-    print(json.dumps(line), flush=True)

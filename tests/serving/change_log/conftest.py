@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from mmrec_serving.change_log import ChangeReader, ChangeStore, SqliteChangeReader, SqliteChangeStore, StoreConfig
+from mmrec_serving.change_log import ChangeReader, ChangeStore, SqliteChangeReader, SqliteChangeStore, StoreFolder
 from tests.postgres_server import PostgresServer, schema_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Stores(Protocol):
 
 @dataclass(frozen=True)
 class SqliteStores:
-    config: StoreConfig
+    config: StoreFolder
 
     def open(self, base: str, **options: Any) -> ChangeStore:
         return SqliteChangeStore(self.config, base, **options)
@@ -61,7 +61,7 @@ StoresIn = Callable[[Path], Stores]
 def stores_in(request: pytest.FixtureRequest) -> StoresIn:
     """Gives the place of a kind that stands for a folder."""
     if request.param == "sqlite":
-        return lambda folder: SqliteStores(StoreConfig(folder))
+        return lambda folder: SqliteStores(StoreFolder(folder))
     postgres: PostgresServer = request.getfixturevalue("postgres")
     from mmrec_serving.postgres import PostgresPlace
 
@@ -74,12 +74,12 @@ def stores(stores_in: StoresIn, tmp_path: Path) -> Stores:
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> StoreConfig:
-    return StoreConfig(tmp_path / "store")
+def config(tmp_path: Path) -> StoreFolder:
+    return StoreFolder(tmp_path / "store")
 
 
 @pytest.fixture
-def store(config: StoreConfig) -> Iterator[SqliteChangeStore]:
+def store(config: StoreFolder) -> Iterator[SqliteChangeStore]:
     with SqliteChangeStore(config, "c1") as made:
         yield made
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from mmrec_serving.change_log import Change, Delete, SqliteChangeReader, SqliteChangeStore, StoreConfig
+from mmrec_serving.change_log import Change, Delete, SqliteChangeReader, SqliteChangeStore, StoreFolder
 from mmrec_serving.change_log.failpoints import FAILPOINTS, Failpoint
 from tests.serving.change_log.making import upsert
 from tests.serving.dying import Life, refuses_in_a_child
@@ -45,7 +45,7 @@ LATE = 9
 
 
 def opened(folder: Path, failpoint: Failpoint, step: Callable[[], int]) -> SqliteChangeStore:
-    config = StoreConfig(folder)
+    config = StoreFolder(folder)
     base = "c1"
     if (folder / "changes.sqlite").exists():
         with SqliteChangeReader(config) as reader:
@@ -59,7 +59,7 @@ def opened(folder: Path, failpoint: Failpoint, step: Callable[[], int]) -> Sqlit
 
 def main() -> None:
     work = Path(sys.argv[1])
-    with SqliteChangeStore(StoreConfig(work / "forked"), "c1") as store:
+    with SqliteChangeStore(StoreFolder(work / "forked"), "c1") as store:
         forked = refuses_in_a_child(lambda: store.record("", b"", [upsert("a")], b""))
         assert store.record("", b"", [upsert("a")], b"").first == 1
     life = Life("changes.sqlite", ("state", "changes", "requests"), FAILPOINTS, opened, STEPS)

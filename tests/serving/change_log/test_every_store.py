@@ -19,21 +19,7 @@ from mmrec_serving.change_log import (
     StoreState,
 )
 from tests.serving.change_log.conftest import Stores
-from tests.serving.change_log.making import upsert
-
-D1, D2 = b"digest 1", b"digest 2"
-
-
-def numbered(batches: object) -> list[tuple[int, Change]]:
-    return [(entry.sequence, entry.change) for batch in batches for entry in batch]  # type: ignore[attr-defined]
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
+from tests.serving.change_log.making import D1, D2, Clock, numbered, upsert
 
 
 @pytest.fixture

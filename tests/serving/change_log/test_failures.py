@@ -23,7 +23,7 @@ from mmrec_serving.change_log import (
     RecordedRequest,
     SqliteChangeReader,
     SqliteChangeStore,
-    StoreConfig,
+    StoreFolder,
 )
 from tests.conftest import ROOT, subprocess_environment
 from tests.serving.change_log.making import upsert
@@ -52,7 +52,7 @@ def kept(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_full_disk_is_one_sentence_loses_nothing_acknowledged_and_ends(small_disk: Path) -> None:
-    config, filler = StoreConfig(small_disk / "store"), small_disk / "filler"
+    config, filler = StoreFolder(small_disk / "store"), small_disk / "filler"
     with SqliteChangeStore(config, "c1") as store:
         done = []
 
@@ -80,7 +80,7 @@ def test_a_full_disk_is_one_sentence_loses_nothing_acknowledged_and_ends(small_d
 
 
 def test_after_a_full_disk_and_a_close_everything_acknowledged_is_there(small_disk: Path) -> None:
-    config = StoreConfig(small_disk / "store")
+    config = StoreFolder(small_disk / "store")
     last = 0
     with SqliteChangeStore(config, "c1") as store:
         try:
@@ -94,7 +94,7 @@ def test_after_a_full_disk_and_a_close_everything_acknowledged_is_there(small_di
 
 def test_a_store_that_has_no_room_to_be_made_is_made_later(small_disk: Path) -> None:
     fill(small_disk / "filler")
-    config = StoreConfig(small_disk / "store")
+    config = StoreFolder(small_disk / "store")
     with pytest.raises(ResourceExhaustedError, match="no space is left"):
         SqliteChangeStore(config, "c1")
     (small_disk / "filler").unlink()
@@ -103,7 +103,7 @@ def test_a_store_that_has_no_room_to_be_made_is_made_later(small_disk: Path) -> 
 
 
 def test_a_request_that_finds_no_room_leaves_nothing_and_smaller_ones_go_on(small_disk: Path) -> None:
-    with SqliteChangeStore(StoreConfig(small_disk / "store"), "c1") as store:
+    with SqliteChangeStore(StoreFolder(small_disk / "store"), "c1") as store:
         store.record("r1", D, [upsert("a")], b"")
         with pytest.raises(ResourceExhaustedError, match="no space is left"):
             store.record("r2", D, [upsert("b"), upsert("c", payload=bytes(2_000_000))], b"")
@@ -118,7 +118,7 @@ def test_a_request_that_finds_no_room_leaves_nothing_and_smaller_ones_go_on(smal
 def test_a_folder_that_cannot_be_written_to_is_refused_and_left_as_it_is(
     small_disk: Path, remount: Callable[[str], None]
 ) -> None:
-    config = StoreConfig(small_disk / "store")
+    config = StoreFolder(small_disk / "store")
     with SqliteChangeStore(config, "c1") as store:
         store.record("", b"", [upsert("a")], b"")
     before = kept(config.folder)
@@ -126,7 +126,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused_and_left_as_it_is(
     try:
         for name in ("store", "new"):
             with pytest.raises(FailedPreconditionError, match="give a folder that can be written to"):
-                SqliteChangeStore(StoreConfig(small_disk / name), "c1")
+                SqliteChangeStore(StoreFolder(small_disk / name), "c1")
         with pytest.raises(FailedPreconditionError, match="give a folder that exists and can be written to"):
             SqliteChangeReader(config)
     finally:
@@ -139,16 +139,16 @@ def test_a_folder_that_cannot_be_written_to_is_refused_and_left_as_it_is(
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InvalidArgumentError, match="which is a file; name a folder"):
-        SqliteChangeStore(StoreConfig(tmp_path / "file"), "c1")
+        SqliteChangeStore(StoreFolder(tmp_path / "file"), "c1")
     with pytest.raises(InvalidArgumentError, match="base is empty"):
-        SqliteChangeStore(StoreConfig(tmp_path / "store"), "")
+        SqliteChangeStore(StoreFolder(tmp_path / "store"), "")
 
 
 # --- damage -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def written(config: StoreConfig) -> Path:
+def written(config: StoreFolder) -> Path:
     """The file of a store that was closed."""
     with SqliteChangeStore(config, "c1") as store:
         for number in range(20):
@@ -172,7 +172,7 @@ def without_a_page(data: bytes) -> bytes:
     ids=["cut", "without-a-page", "empty", "not-a-database", "zeros"],
 )
 def test_a_damaged_file_is_refused_and_never_made_anew(
-    written: Path, config: StoreConfig, damage: Callable[[bytes], bytes]
+    written: Path, config: StoreFolder, damage: Callable[[bytes], bytes]
 ) -> None:
     written.write_bytes(damage(written.read_bytes()))
     before = kept(config.folder)
@@ -181,7 +181,7 @@ def test_a_damaged_file_is_refused_and_never_made_anew(
     assert kept(config.folder) == before
 
 
-def test_a_change_that_is_damaged_is_named_when_it_is_read(written: Path, config: StoreConfig) -> None:
+def test_a_change_that_is_damaged_is_named_when_it_is_read(written: Path, config: StoreFolder) -> None:
     written.write_bytes(written.read_bytes().replace(b"vector-5", b"vector-6", 1))
     with (
         SqliteChangeStore(config, "c1") as store,
@@ -190,7 +190,7 @@ def test_a_change_that_is_damaged_is_named_when_it_is_read(written: Path, config
         replayed(store)
 
 
-def test_a_state_or_request_that_is_damaged_is_refused(written: Path, config: StoreConfig) -> None:
+def test_a_state_or_request_that_is_damaged_is_refused(written: Path, config: StoreFolder) -> None:
     with sqlite3.connect(written) as db:
         db.execute("UPDATE requests SET reply = x'00' WHERE request_id = 'r1'")
     with SqliteChangeStore(config, "c1") as store:
@@ -204,7 +204,7 @@ def test_a_state_or_request_that_is_damaged_is_refused(written: Path, config: St
         SqliteChangeStore(config, "c1")
 
 
-def test_a_log_without_its_file_is_refused(written: Path, config: StoreConfig) -> None:
+def test_a_log_without_its_file_is_refused(written: Path, config: StoreFolder) -> None:
     written.rename(written.with_name("changes.sqlite-wal"))
     with pytest.raises(BundleError, match=r"changes.sqlite is missing, and its changes.sqlite-wal exists"):
         SqliteChangeStore(config, "c1")
@@ -219,7 +219,7 @@ def test_a_log_without_its_file_is_refused(written: Path, config: StoreConfig) -
     ],
 )
 def test_a_database_of_another_program_or_layout_is_refused(
-    written: Path, config: StoreConfig, pragma: str, message: str
+    written: Path, config: StoreFolder, pragma: str, message: str
 ) -> None:
     db = sqlite3.connect(written)
     db.execute(f"PRAGMA {pragma}")
@@ -232,13 +232,13 @@ def test_a_database_of_another_program_or_layout_is_refused(
 # --- others -------------------------------------------------------------------------------------------------
 
 
-def test_a_second_writer_is_refused_here_and_in_another_process(store: SqliteChangeStore, config: StoreConfig) -> None:
+def test_a_second_writer_is_refused_here_and_in_another_process(store: SqliteChangeStore, config: StoreFolder) -> None:
     message = "another process is writing to the store of catalogue changes in"
     with pytest.raises(FailedPreconditionError, match=message):
         SqliteChangeStore(config, "c1")
     code = (
         "import sys; from pathlib import Path; from mmrec_serving.change_log import *\n"
-        "config = StoreConfig(Path(sys.argv[1]))\n"
+        "config = StoreFolder(Path(sys.argv[1]))\n"
         "with SqliteChangeReader(config) as reader: print(reader.position())\n"
         "try: SqliteChangeStore(config, 'c1')\n"
         "except Exception as err: print(err)\n"
@@ -257,8 +257,8 @@ def test_a_second_writer_is_refused_here_and_in_another_process(store: SqliteCha
     SqliteChangeStore(config, "c1").close()
 
 
-def test_a_program_that_holds_the_file_is_waited_for_and_then_told(config: StoreConfig) -> None:
-    with SqliteChangeStore(StoreConfig(config.folder, busy_timeout_s=0.05), "c1") as store:
+def test_a_program_that_holds_the_file_is_waited_for_and_then_told(config: StoreFolder) -> None:
+    with SqliteChangeStore(StoreFolder(config.folder, busy_timeout_s=0.05), "c1") as store:
         other = sqlite3.connect(config.folder / "changes.sqlite", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(UnavailableError, match="is held by another program") as caught:
@@ -270,7 +270,7 @@ def test_a_program_that_holds_the_file_is_waited_for_and_then_told(config: Store
 
 
 def test_of_a_request_that_fails_midway_nothing_is_left(
-    config: StoreConfig, connections: list[sqlite3.Connection]
+    config: StoreFolder, connections: list[sqlite3.Connection]
 ) -> None:
     SqliteChangeStore(config, "c1").close()  # makes the file
     connections.clear()

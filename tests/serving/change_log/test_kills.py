@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mmrec_serving.change_log import RecordedRequest, SqliteChangeStore, StoreConfig
+from mmrec_serving.change_log import RecordedRequest, SqliteChangeStore, StoreFolder
 from mmrec_serving.change_log.failpoints import FAILPOINTS
 from tests.commands import run_program, start_program
 from tests.serving.change_log.making import upsert
@@ -49,7 +49,7 @@ def test_a_kill_loses_nothing_acknowledged_leaves_nothing_by_half_and_the_same_c
         assert {".lock", "changes.sqlite"} >= set(report["left"]) - {"changes.sqlite-wal", "changes.sqlite-shm"}
 
 
-def test_killed_at_any_moment_while_many_threads_write_and_it_is_compacted(config: StoreConfig) -> None:
+def test_killed_at_any_moment_while_many_threads_write_and_it_is_compacted(config: StoreFolder) -> None:
     acknowledged: dict[str, tuple[int, int]] = {}
     for run in range(3):
         with start_program(Path(__file__).parent / "write_until_killed.py", config.folder, run) as child:

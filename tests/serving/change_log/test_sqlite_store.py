@@ -5,38 +5,22 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from datetime import UTC, datetime
 
 import pytest
 
 from mmrec_serving.change_log import (
-    Change,
     ChangeReader,
     ChangeStore,
     SqliteChangeReader,
     SqliteChangeStore,
-    StoreConfig,
+    StoreFolder,
     StoreState,
 )
 from tests.conftest import ROOT, subprocess_environment
-from tests.serving.change_log.making import upsert
-
-D1, D2 = b"digest 1", b"digest 2"
+from tests.serving.change_log.making import D1, upsert
 
 
-def numbered(batches: object) -> list[tuple[int, Change]]:
-    return [(entry.sequence, entry.change) for batch in batches for entry in batch]  # type: ignore[attr-defined]
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-def test_it_is_a_change_store(store: SqliteChangeStore, config: StoreConfig) -> None:
+def test_it_is_a_change_store(store: SqliteChangeStore, config: StoreFolder) -> None:
     as_store: ChangeStore = store
     assert as_store.state() == StoreState("c1")
     with SqliteChangeReader(config) as reader:
@@ -44,7 +28,7 @@ def test_it_is_a_change_store(store: SqliteChangeStore, config: StoreConfig) -> 
         assert (as_reader.base, as_reader.position()) == ("c1", 0)
 
 
-def test_nobody_but_the_owner_may_read_a_new_store(store: SqliteChangeStore, config: StoreConfig) -> None:
+def test_nobody_but_the_owner_may_read_a_new_store(store: SqliteChangeStore, config: StoreFolder) -> None:
     store.record("r1", D1, [upsert("a")], b"one")
     assert config.folder.stat().st_mode & 0o777 == 0o700
     modes = {path.name: path.stat().st_mode & 0o777 for path in config.folder.glob("changes.sqlite*")}
@@ -52,13 +36,13 @@ def test_nobody_but_the_owner_may_read_a_new_store(store: SqliteChangeStore, con
 
 
 def test_a_batch_ends_where_it_is_large(store: SqliteChangeStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmrec_serving.change_log.sqlite_reader.BATCH_BYTES", 40_000)
+    monkeypatch.setattr("mmrec_serving.change_log.rows.BATCH_BYTES", 40_000)
     large = upsert("a", payload=bytes(30_000))
     store.record("", b"", [large, large, upsert("b")], b"")
     assert [len(batch) for batch in store.replay()] == [2, 1]
 
 
-def test_commits_wait_for_the_disk(config: StoreConfig, connections: list[sqlite3.Connection]) -> None:
+def test_commits_wait_for_the_disk(config: StoreFolder, connections: list[sqlite3.Connection]) -> None:
     SqliteChangeStore(config, "c1").close()  # makes the file
     connections.clear()
     with SqliteChangeStore(config, "c1"):
@@ -71,9 +55,9 @@ def test_commits_wait_for_the_disk(config: StoreConfig, connections: list[sqlite
 FOLLOW = """
 import sys
 from pathlib import Path
-from mmrec_serving.change_log import SqliteChangeReader, StoreConfig
+from mmrec_serving.change_log import SqliteChangeReader, StoreFolder
 after, titles = 0, {}
-with SqliteChangeReader(StoreConfig(Path(sys.argv[1])), "c1") as reader:
+with SqliteChangeReader(StoreFolder(Path(sys.argv[1])), "c1") as reader:
     print("ready", flush=True)
     while after < 400:
         for changes in reader.replay(after, 7):
@@ -85,7 +69,7 @@ print(*(f"{name}={titles[name]}" for name in sorted(titles)))
 
 
 def test_another_process_follows_while_this_one_writes_and_compacts(
-    store: SqliteChangeStore, config: StoreConfig
+    store: SqliteChangeStore, config: StoreFolder
 ) -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", FOLLOW, str(config.folder)],
@@ -104,7 +88,7 @@ def test_another_process_follows_while_this_one_writes_and_compacts(
     assert (child.returncode, told) == (0, "i0=99 i1=99 i2=99 i3=99\n")
 
 
-def test_requests_are_recorded_while_long_work_goes_on(config: StoreConfig) -> None:
+def test_requests_are_recorded_while_long_work_goes_on(config: StoreFolder) -> None:
     recorded: list[int] = []
 
     def failpoint(name: str) -> None:
@@ -118,7 +102,7 @@ def test_requests_are_recorded_while_long_work_goes_on(config: StoreConfig) -> N
         assert recorded == [901, 902, 903]
 
 
-def test_any_sqlite_shell_can_look_at_it(store: SqliteChangeStore, config: StoreConfig) -> None:
+def test_any_sqlite_shell_can_look_at_it(store: SqliteChangeStore, config: StoreFolder) -> None:
     store.record("", b"", [upsert("a", "Häferl", attributes={"price": "3"})], b"")
     with sqlite3.connect(config.folder / "changes.sqlite") as db:
         rows = db.execute("SELECT item_id, title, attributes FROM changes").fetchall()

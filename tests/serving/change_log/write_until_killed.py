@@ -10,7 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
-from mmrec_serving.change_log import SqliteChangeStore, StoreConfig
+from mmrec_serving.change_log import SqliteChangeStore, StoreFolder
 from tests.serving.change_log.making import upsert
 
 
@@ -25,7 +25,7 @@ def work(store: SqliteChangeStore, run: str, thread: int) -> None:
 
 def main() -> None:
     folder, run = sys.argv[1:]
-    with SqliteChangeStore(StoreConfig(Path(folder)), "c1") as store:
+    with SqliteChangeStore(StoreFolder(Path(folder)), "c1") as store:
         for thread in range(8):
             threading.Thread(target=work, args=(store, run, thread), daemon=True).start()
         while True:

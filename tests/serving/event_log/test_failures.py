@@ -16,7 +16,7 @@ from mmrec.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
-from mmrec_serving.change_log import SqliteChangeStore, StoreConfig
+from mmrec_serving.change_log import SqliteChangeStore
 from mmrec_serving.event_log import SqliteEventReader, SqliteEventStore, StoreFolder
 from tests.conftest import fill_disk
 from tests.serving.event_log.making import event, numbered
@@ -165,7 +165,7 @@ def test_a_second_writer_is_refused_and_any_number_of_readers_and_a_store_of_cha
     with SqliteEventStore(place) as store, SqliteEventReader(place) as reader:
         with pytest.raises(FailedPreconditionError, match="another process is writing to the store of events in"):
             SqliteEventStore(place)
-        with SqliteChangeStore(StoreConfig(place.folder), "c1") as changes, SqliteEventReader(place) as other:
+        with SqliteChangeStore(StoreFolder(place.folder), "c1") as changes, SqliteEventReader(place) as other:
             store.record([event()])
             assert reader.position() == other.position() == 1
             assert changes.position() == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmrec.contract.changes import DeleteRequest, UpsertRequest
 from mmrec.contract.items import ItemInput
-from mmrec_serving.change_log import SqliteChangeStore, StoreConfig
+from mmrec_serving.change_log import SqliteChangeStore, StoreFolder
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from tests.serving.dict_engine import BASE, DictEngine
 
@@ -22,7 +22,7 @@ def failpoint(name: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-store = SqliteChangeStore(StoreConfig(folder), BASE.catalogue, failpoint=failpoint)
+store = SqliteChangeStore(StoreFolder(folder), BASE.catalogue, failpoint=failpoint)
 changes = CatalogueChanges(DictEngine("old", "kept"), store, failpoint=failpoint)
 changes.replay()
 for name, request in (

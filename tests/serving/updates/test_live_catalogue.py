@@ -11,7 +11,7 @@ import pytest
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.items import ItemFailure, ItemInput, ItemRecord
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError, UnavailableError
-from mmrec_serving.change_log import SqliteChangeStore, StoreConfig
+from mmrec_serving.change_log import SqliteChangeStore, StoreFolder
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from tests.commands import run_program
 from tests.serving.dict_engine import BASE, DictEngine
@@ -22,7 +22,7 @@ class Open:
 
     def __init__(self, folder: Path, engine: DictEngine | None = None) -> None:
         self.engine = engine or DictEngine("old", "kept")
-        self.changes = CatalogueChanges(self.engine, SqliteChangeStore(StoreConfig(folder), BASE.catalogue))
+        self.changes = CatalogueChanges(self.engine, SqliteChangeStore(StoreFolder(folder), BASE.catalogue))
         self.replayed = self.changes.replay()
 
     def upsert(self, *items: ItemInput | ItemFailure, **named: object) -> ChangeResults | MmrecError:

@@ -70,7 +70,7 @@ def test_a_version_that_passes_is_taken(version: Path) -> None:
 
 def test_the_process_is_told_what_to_try_and_within_which_limits(version: Path, tmp_path: Path) -> None:
     told = tmp_path / "told"
-    trial(f"import sys; open({str(told)!r}, 'w').write(sys.argv[2]); print('{{\"done\": true}}')").run(
+    trial(f"import sys; open({str(told)!r}, 'w').write(sys.argv[1]); print('{{\"done\": true}}')").run(
         version, changes=True
     )
     size = sum(entry.size for entry in open_bundle(version).manifest.files.values())
