@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,7 @@ from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.runtime.schedule import one_cycle
 from mmrec.runtime.trainer import StepResult, Trainer, TrainerConfig, TrainingRun
 from mmrec_encoders.fusion import Fusion, ItemFeatures, Projection, check_features
-from mmrec_encoders.losses import agree, structure
+from mmrec_encoders.losses import agree, neighbours, structure
 
 if TYPE_CHECKING:
     from mmrec_encoders.protocols import Vectors
@@ -141,7 +141,7 @@ def train_fusion(
     progress.start("training the fusion", steps, "steps")
     task = _FusionTask(config, fusion, features, pairs, words_share, seed)
     passes = math.ceil(steps / _STEPS_PER_PASS)
-    trainer_config = TrainerConfig(passes, config.weight_decay, decay_vectors=True)
+    trainer_config = TrainerConfig(passes, config.weight_decay, decay_vectors=True, fused=True)
     at = Trainer(task, trainer_config, TrainingRun(processes, progress=progress)).fit()
     progress.finish(f"{steps} steps, {task.describe([at.epochs[-1]['loss']], at)}")
     return fusion
@@ -237,6 +237,28 @@ def _spread(cosines_BB: torch.Tensor) -> torch.Tensor:
     return cosines_BB[different_BB].std()
 
 
+class _Known(NamedTuple):
+    """What the encoders know of some items, which training must keep.
+
+    Attributes:
+        at_image: Places of the items with a picture.
+        at_text: Places of those with words.
+        at_both: Places of those with both.
+        whole_BB: `neighbours` by all that is known of the items.
+        image_BB: `neighbours` by pictures, of those that have one.
+        text_BB: `neighbours` by words, of those that have some.
+        same_BB: Which of the items with both mean the same.
+    """
+
+    at_image: torch.Tensor
+    at_text: torch.Tensor
+    at_both: torch.Tensor
+    whole_BB: torch.Tensor
+    image_BB: torch.Tensor
+    text_BB: torch.Tensor
+    same_BB: torch.Tensor
+
+
 class _FusionTask:
     """Epochs of a few steps, for reporting; all random draws come from one generator."""
 
@@ -277,10 +299,7 @@ class _FusionTask:
         return {"lr": cycle(peak / 25, peak, peak / 25 / 1e4), "betas": (cycle(0.95, 0.85, 0.95), 0.999)}
 
     def backward(self, batch: None, at: Position, scale: Callable[[torch.Tensor], torch.Tensor]) -> StepResult:
-        loss = self._content(self._draw(len(self.image_NI)))
-        if len(self.pairs) and self.config.histories:
-            pairs_B2 = self.pairs[self._draw(len(self.pairs))].to(self.device)
-            loss = loss + self.config.histories * self._histories(pairs_B2)
+        loss = self._loss()
         scale(loss).backward()  # type: ignore[no-untyped-call]
         return StepResult(torch.stack((loss.detach(), torch.ones_like(loss)))[None].double(), 1)
 
@@ -296,71 +315,98 @@ class _FusionTask:
             return torch.randperm(count, generator=self.generator)[:size]
         return torch.randint(count, (size,), generator=self.generator)
 
-    def _projected(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.module.image.adjust(self.image_ND[rows]), self.module.text.adjust(self.text_ND[rows])
-
-    def _histories(self, pairs_B2: torch.Tensor) -> torch.Tensor:
-        """Loss of items that follow each other, with modality dropout."""
-        fused = []
-        for rows in pairs_B2.T:
-            image, text = self.has_image_N[rows], self.has_text_N[rows]
-            chance = torch.rand(len(rows), 2, generator=self.generator).to(self.device)
-            drop = (chance[:, 0] < self.config.modality_dropout) & image & text
-            image_BD, text_BD = self._projected(rows)
-            image, text = image & ~(drop & (chance[:, 1] < 0.5)), text & ~(drop & (chance[:, 1] >= 0.5))
-            fused.append(self.module.mix(image_BD, image, text_BD, text))
-        first, second = pairs_B2[:, 0], pairs_B2[:, 1]
+    def _loss(self) -> torch.Tensor:
+        """All losses on a draw of items and of pairs, whose vectors are fused together."""
+        rows_C = self._draw(len(self.image_NI)).unique()  # type: ignore[no-untyped-call]
+        pairs_B2 = self.pairs[:0]
+        if len(self.pairs) and self.config.histories:
+            pairs_B2 = self.pairs[self._draw(len(self.pairs))]
+        items, pairs = len(rows_C), len(pairs_B2)
+        rows_X = torch.cat([rows_C, pairs_B2.T.flatten()]).to(self.device)
+        image_X, text_X = self.has_image_N[rows_X], self.has_text_N[rows_X]
+        image_XD = self.module.image.adjust(self.image_ND[rows_X])
+        text_XD = self.module.text.adjust(self.text_ND[rows_X])
+        # Each item with all it has, with its picture alone and with its words alone, and the items of the pairs.
+        image_C, text_C = image_X[:items], text_X[:items]
+        none_C = torch.zeros_like(image_C)
+        image_P, text_P = self._some_dropped(image_X[items:], text_X[items:])
+        fused = self.module.mix(
+            torch.cat([image_XD[:items], image_XD[:items], image_XD]),
+            torch.cat([image_C, image_C, none_C, image_P]),
+            torch.cat([text_XD[:items], text_XD[:items], text_XD]),
+            torch.cat([text_C, none_C, text_C, text_P]),
+        )
+        known = self._known(rows_X[:items], image_C, text_C)
+        first_B, second_B = pairs_B2.T.to(self.device)
         loss = torch.zeros((), device=self.device)
         for length in self.lengths:
-            left, right = (F.normalize(vectors[:, :length], dim=1) for vectors in fused)
-            for a, b, rows in ((left, right, second), (right, left, first)):
-                same_BB = rows[:, None] == rows[None, :]
-                loss = loss + 0.5 * agree(
-                    a,
-                    b,
-                    1 / self.config.temperature,
-                    same_BB=same_BB,
-                    bias_B=self.log_share_N[rows],
-                    symmetric=False,
+            unit = F.normalize(fused[:, :length], dim=1)
+            whole_CD, image_CD, text_CD, first_BD, second_BD = torch.split(unit, [items, items, items, pairs, pairs])
+            loss = loss + self._content(whole_CD, image_CD, text_CD, known)
+            if pairs:
+                both_ways = self._following(first_BD, second_BD, second_B) + self._following(
+                    second_BD, first_BD, first_B
                 )
+                loss = loss + self.config.histories * 0.5 * both_ways
         return loss / len(self.lengths)
 
-    def _content(self, rows: torch.Tensor) -> torch.Tensor:
-        """Modalities, dropout and structure losses."""
+    def _some_dropped(self, image_P: torch.Tensor, text_P: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Which items keep their picture and which their words: some that have both lose one of them."""
+        chance_P2 = torch.rand(len(image_P), 2, generator=self.generator).to(self.device)
+        drop_P = (chance_P2[:, 0] < self.config.modality_dropout) & image_P & text_P
+        image_goes_P = chance_P2[:, 1] < 0.5
+        return image_P & ~(drop_P & image_goes_P), text_P & ~(drop_P & ~image_goes_P)
+
+    def _following(self, left_BD: torch.Tensor, right_BD: torch.Tensor, right_B: torch.Tensor) -> torch.Tensor:
+        """Loss of items that follow each other, found from the left ones; `right_B` are the rows of the right ones."""
+        return agree(
+            left_BD,
+            right_BD,
+            1 / self.config.temperature,
+            same_BB=right_B[:, None] == right_B[None, :],
+            bias_B=self.log_share_N[right_B],
+            symmetric=False,
+        )
+
+    def _known(self, rows: torch.Tensor, image: torch.Tensor, text: torch.Tensor) -> _Known:
         config = self.config
-        rows = rows.unique().to(self.device)  # type: ignore[no-untyped-call]
-        image, text = self.has_image_N[rows], self.has_text_N[rows]
-        none = torch.zeros_like(image)
-        both = image & text
-        image_BD, text_BD = self._projected(rows)
-        whole = self.module.mix(image_BD, image, text_BD, text)
-        by_image = self.module.mix(image_BD, image, text_BD, none)
-        by_text = self.module.mix(image_BD, none, text_BD, text)
         image_BB, image_spread = self._known_cosines(self.image_NI[rows], image)
         text_BB, text_spread = self._known_cosines(self.text_NT[rows], text)
         by_words, by_picture = self.words_share, 1 - self.words_share
-        known = by_picture * image.float()[:, None] * image.float() + by_words * text.float()[:, None] * text.float()
+        share = by_picture * image.float()[:, None] * image.float() + by_words * text.float()[:, None] * text.float()
         # Scaled to the same spread, so that the shares alone decide.
         narrow = torch.minimum(image_spread, text_spread)
         whole_BB = image_BB * (by_picture * narrow / image_spread) + text_BB * (by_words * narrow / text_spread)
-        whole_BB = whole_BB / known.clamp(min=1e-6)
+        at_image, at_text, at_both = (present.nonzero()[:, 0] for present in (image, text, image & text))
         same_BB = (text_BB > 0.999) | (image_BB > 0.999)
-        loss = torch.zeros((), device=self.device)
-        scale = 1 / config.temperature
-        for length in self.lengths:
-            whole_u, image_u, text_u = (F.normalize(part[:, :length], dim=1) for part in (whole, by_image, by_text))
-            loss = loss + config.structure * structure(whole_u, whole_BB, config.structure_temperature)
-            for part_u, present, cosines_BB in ((image_u, image, image_BB), (text_u, text, text_BB)):
-                if int(present.sum()) < 2:
-                    continue
-                teacher = cosines_BB[present][:, present]
-                loss = loss + config.structure / 2 * structure(part_u[present], teacher, config.structure_temperature)
-                similarity = (part_u[present] * whole_u[present].detach()).sum(dim=1)
-                loss = loss + config.dropout / 2 * (1 - similarity).mean()
-            if int(both.sum()) > 1:
-                same = same_BB[both][:, both]
-                loss = loss + config.modalities * agree(image_u[both], text_u[both], scale, same_BB=same)
-        return loss / len(self.lengths)
+        return _Known(
+            at_image,
+            at_text,
+            at_both,
+            neighbours(whole_BB / share.clamp(min=1e-6), config.structure_temperature),
+            neighbours(image_BB[at_image][:, at_image], config.structure_temperature),
+            neighbours(text_BB[at_text][:, at_text], config.structure_temperature),
+            same_BB[at_both][:, at_both],
+        )
+
+    def _content(
+        self, whole_BD: torch.Tensor, image_BD: torch.Tensor, text_BD: torch.Tensor, known: _Known
+    ) -> torch.Tensor:
+        """Modalities, dropout and structure losses of unit vectors."""
+        config = self.config
+        loss = config.structure * structure(whole_BD, known.whole_BB, config.structure_temperature)
+        parts = ((image_BD, known.at_image, known.image_BB), (text_BD, known.at_text, known.text_BB))
+        for part_BD, at, teacher_BB in parts:
+            if len(at) < 2:
+                continue
+            part_BD = part_BD[at]
+            loss = loss + config.structure / 2 * structure(part_BD, teacher_BB, config.structure_temperature)
+            similarity_B = (part_BD * whole_BD[at].detach()).sum(dim=1)
+            loss = loss + config.dropout / 2 * (1 - similarity_B).mean()
+        if len(known.at_both) > 1:
+            image_BD, text_BD = image_BD[known.at_both], text_BD[known.at_both]
+            loss = loss + config.modalities * agree(image_BD, text_BD, 1 / config.temperature, same_BB=known.same_BB)
+        return loss
 
     @staticmethod
     def _known_cosines(rows: torch.Tensor, present: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -66,24 +66,35 @@ def two_views(first_BD: torch.Tensor, second_BD: torch.Tensor, temperature: floa
     return F.cross_entropy(logits_VV, target_V)
 
 
-def structure(student_BD: torch.Tensor, teacher_BB: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Similarity distillation: KL divergence of the student's softmaxed similarities from the teacher's.
+def neighbours(cosines_BB: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Log chance of each other row as a neighbour of a row: a softmax over its similarities. Shape: (B, B).
 
     Args:
-        student_BD: Unit rows. Shape: (B, D).
-        teacher_BB: Cosine similarities to preserve. Shape: (B, B).
-        temperature: Of both softmaxes; a small one weights near neighbours only.
-
-    Source: Fang et al. 2021, "SEED: Self-supervised Distillation For Visual Representation",
-    arXiv:2101.04731.
+        cosines_BB: Cosine similarities. Shape: (B, B).
+        temperature: A small one weights near neighbours only.
     """
     import torch
     import torch.nn.functional as F
 
-    self_BB = torch.eye(len(student_BD), dtype=torch.bool, device=student_BD.device)
-    student = F.log_softmax((student_BD @ student_BD.T / temperature).masked_fill(self_BB, _MASKED), dim=1)
-    teacher = F.log_softmax((teacher_BB / temperature).masked_fill(self_BB, _MASKED), dim=1)
-    return F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+    self_BB = torch.eye(len(cosines_BB), dtype=torch.bool, device=cosines_BB.device)
+    return F.log_softmax((cosines_BB / temperature).masked_fill(self_BB, _MASKED), dim=1)
+
+
+def structure(student_BD: torch.Tensor, teacher_BB: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Similarity distillation: KL divergence of the student's `neighbours` from the teacher's.
+
+    Args:
+        student_BD: Unit rows. Shape: (B, D).
+        teacher_BB: `neighbours` by the similarities to preserve. Shape: (B, B).
+        temperature: As in `neighbours`.
+
+    Source: Fang et al. 2021, "SEED: Self-supervised Distillation For Visual Representation",
+    arXiv:2101.04731.
+    """
+    import torch.nn.functional as F
+
+    student_BB = neighbours(student_BD @ student_BD.T, temperature)
+    return F.kl_div(student_BB, teacher_BB, reduction="batchmean", log_target=True)
 
 
 def clip_loss(

@@ -107,7 +107,8 @@ def epoch_batches(
             windows.append(history[begin:end])
             end = begin + 1
     order = rng.permutation(len(windows))
-    per_batch = max(1, positions // longest)
+    # A pool's last batch is a small one, so short windows, of which many fit into a batch, need large pools.
+    per_batch = max(1, positions // max(1, *(len(window) - 1 for window in windows))) if windows else 1
     batches: list[list[int]] = []
     for begin in range(0, len(order), POOL * per_batch):
         pool = sorted(order[begin : begin + POOL * per_batch], key=lambda row: len(windows[row]))

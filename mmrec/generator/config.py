@@ -137,7 +137,8 @@ class TrainingConfig:
         negatives: Items sampled per step, with replacement.
         ema_decay: Decay of an exponential moving average of the weights; 0 for none. The average and the weights
             themselves are both evaluated after each epoch, and the better of the two counts.
-        checkpoint_minutes: Time between checkpoints within an epoch; one is always written at its end.
+        checkpoint_minutes: Time between checkpoints within an epoch; 0 for none. One is also written at the end of an
+            epoch, unless the last one is a few seconds old, and at the end of the training.
     """
 
     epochs: int = 30

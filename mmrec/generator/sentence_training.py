@@ -106,6 +106,7 @@ def train_sentences(
         weight_decay=0.05,
         betas=(0.9, 0.98),
         clip_norm=1.0,
+        fused=True,
         best_by="ndcg_at_10" if len(validation.targets_U) else "",
         patience=config.patience,
         max_minutes=config.max_minutes,

@@ -80,6 +80,7 @@ def train_generator(
         weight_decay=config.weight_decay,
         betas=(0.9, 0.98),
         clip_norm=1.0,
+        fused=True,
         ema_decay=config.ema_decay,
         best_by="ndcg_at_10" if len(data.validation.targets_U) else "",
         patience=config.patience,

@@ -37,6 +37,7 @@ from mmrec.runtime.shutdown import StopRequest
 from mmrec.runtime.weights import AveragedWeights, load_trained_weights, trained_weights
 
 _REPORT_EVERY_S = 1.0
+_SAVE_EVERY_S = 10.0
 _LOG_EVERY_STEPS = 20
 
 BatchT = TypeVar("BatchT")
@@ -106,8 +107,8 @@ class TrainerConfig:
         betas: Of AdamW.
         decay_vectors: Whether weight decay also applies to biases and other vectors.
         clip_norm: Maximum gradient norm of a step; 0 for no limit.
-        fused: Whether AdamW updates a parameter in one pass over memory, which saves time for large embeddings. Only
-            for parameters in contiguous layout, as a checkpoint keeps them.
+        fused: Whether AdamW updates all parameters in one call and each in one pass over memory, which saves time for
+            small models and for large embeddings. Only for parameters in contiguous layout, as a checkpoint keeps them.
         rates: Learning rates relative to that of all other parameters, by the beginning of a parameter's name.
         ema_decay: Decay of an exponential moving average of the weights; 0 for none. With `best_by`, the average and
             the weights themselves are both validated after each epoch, and the better of the two counts; without, the
@@ -116,7 +117,8 @@ class TrainerConfig:
         patience: Epochs without improvement after which training stops; 0 for no limit.
         max_minutes: Training stops after the epoch in which this time is exceeded; 0 for no limit.
         cut_pass: Whether `max_minutes` stops after the current step instead.
-        checkpoint_minutes: Time between checkpoints within an epoch; None for none. Each epoch ends with one.
+        checkpoint_minutes: Time between checkpoints within an epoch; None for none. An epoch ends with one too, but for
+            those that end within seconds of the one before; the training itself always does.
     """
 
     epochs: int
@@ -245,6 +247,9 @@ class Trainer:
             if every is not None and time.monotonic() - self._saved >= 60 * every:
                 self._save()
         self._finish_epoch()
+        due = _SAVE_EVERY_S if config.checkpoint_minutes is None else min(_SAVE_EVERY_S, 60 * config.checkpoint_minutes)
+        if self._is_over() or time.monotonic() - self._saved >= due:
+            self._save()
 
     def _step(self, batch: Any) -> bool:
         """One optimiser step. Returns whether any process was asked to stop."""
@@ -300,7 +305,7 @@ class Trainer:
         return bool(shared_2[0]), float(shared_2[1])
 
     def _finish_epoch(self) -> None:
-        """Validate, keep the best weights, log, and save a checkpoint."""
+        """Validate, keep the best weights, and log."""
         at, best_by = self.at, self._config.best_by
         best_epoch, figures = at.best_epoch, dict[str, float]()
         for weights in self._contenders():
@@ -327,7 +332,6 @@ class Trainer:
             self._events.flush()
         if self._processes.is_main:
             self._on_epoch(self.at)
-        self._save()
 
     def _contenders(self) -> list[AbstractContextManager[None]]:
         """Within each the module has weights that may be kept: the average, and its own where a metric selects."""

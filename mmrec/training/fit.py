@@ -14,7 +14,8 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -67,6 +68,7 @@ from mmrec.runtime.disk_errors import RESUME_HINT, refusals_as_errors
 from mmrec.runtime.limits import check_numbers
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NO_PROGRESS, Progress
+from mmrec.runtime.side_process import SideProcess
 from mmrec.runtime.trainer import TrainingRun
 from mmrec.semantic_ids.decode_index import build_decode_index
 from mmrec.semantic_ids.report import TokenReport, categorical_columns, report_tokens
@@ -93,7 +95,9 @@ from mmrec.training.starting import start_generator, started_config
 from mmrec.training.work_folder import WORK, WorkFolder, dataset_fingerprint
 from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.fusion_training import train_fusion
+from mmrec_encoders.item_encoder import ItemEncoder, WhenUsed
 from mmrec_encoders.item_encoder_files import save_item_encoder
+from mmrec_encoders.presets import build_encoders
 from mmrec_encoders.training import following_pairs
 
 NO_EVENTS = (
@@ -102,6 +106,9 @@ NO_EVENTS = (
 )
 CONTENT_ALONE = {"content": 1.0, "lexical": 0.5}
 """Channel weights of a catalogue without a single event."""
+MOST_BESIDE = 5_000
+"""Most items of a catalogue whose fits with one modality run in a process beside the main one, for which the memory is
+then needed twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +307,7 @@ def _fit(
     work = WorkFolder(out / WORK, progress)
     if not processes.is_main:
         return _help(job, work)
-    with BundleWriter(out, preset=config.preset, name=data.name) as writer:
+    with BundleWriter(out, preset=config.preset, name=data.name) as writer, ExitStack() as stack:
         work.tidy()
         if run.fresh:
             work.clear()
@@ -310,6 +317,7 @@ def _fit(
         with processes.main_first():
             encoded = encode_dataset(data, job.pictures, config, work, progress, run.cache)
             clock.lap("embed")
+        modality_rows = stack.enter_context(_modality_rows_beside(job, encoded, work))
         trained = _train(job, encoded, work, clock)
         reader = _value_reader(job, encoded)
         trained = trained._replace(parts=trained.parts._replace(value_reader=reader, dictionary=dictionary))
@@ -319,10 +327,6 @@ def _fit(
         if split.train.events:
             evaluation = evaluate(ranking.ranker, ranking.blends, split.train, split.test, progress)
         clock.lap("evaluate")
-        if config.compare_modalities:
-            rows = _modality_rows(job, encoded, work)
-            evaluation = replace(evaluation, rows=(*evaluation.rows, *rows))
-            clock.lap("compare modalities")
         ranking, evaluation = _predict_ratings(job, ranking, evaluation, work)
         clock.lap("learn ratings")
         thumbnails = keep_thumbnails(data, job.pictures, config, work, progress)
@@ -331,6 +335,9 @@ def _fit(
         tokens = report_tokens(
             parts.semantic_ids_NP.whole(), parts.tokenizer.widths, split.train, categories, seed=config.seed
         )
+        if config.compare_modalities:
+            evaluation = replace(evaluation, rows=(*evaluation.rows, *modality_rows()))
+            clock.lap("compare modalities")
         version = _publish(writer, job, _Made(encoded, ranking, evaluation, tokens, thumbnails), key)
         clock.lap("publish")
         work.keep(KEPT)
@@ -562,30 +569,35 @@ def _value_reader(job: _Job, encoded: Encoded) -> ValueReader | None:
     return fit_value_reader(job.data.catalogue, encode, job.config.values, seed=job.config.seed)
 
 
-def _weigh(job: _Job, encoded: Encoded, trained: _Trained, clock: _Clock) -> _Ranking:
-    """Fit the channels' weights."""
+def _weigh(
+    job: _Job,
+    encoded: Encoded,
+    trained: _Trained,
+    clock: _Clock,
+    channels: Mapping[str, tuple[str, ...]] = BLENDS,
+) -> _Ranking:
+    """Fit the channels' weights in some blends, and in that of requests with instructions where the LLM reads them."""
     device = job.processes.device
     ranker = RankingModel(trained.parts, device, resolve_dtype(job.config.dtype, device))
     if job.split.train.events:
         validation, config = job.split.validation, job.config
-        blends = fit_blends(ranker, validation, config.blend, job.progress)
+        blends = fit_blends(ranker, validation, config.blend, job.progress, blends=channels)
         bank = None
         if trained.sentences is not None or trained.parts.prompts is not None:
             bank = _other_wishes(job, encoded, trained) or trained.sentences
         if bank is not None:
-            channels = {INSTRUCTED: INSTRUCTED_CHANNELS}
             blends |= fit_blends(
                 ranker,
                 validation,
                 config.blend,
                 job.progress,
-                blends=channels,
+                blends={INSTRUCTED: INSTRUCTED_CHANNELS},
                 bank=bank,
                 favoured=WISH,
                 seed=config.seed,
             )
     else:
-        blends = {name: Blend(dict.fromkeys(CHANNELS, 0.0) | CONTENT_ALONE) for name in BLENDS}
+        blends = {name: Blend(dict.fromkeys(CHANNELS, 0.0) | CONTENT_ALONE) for name in channels}
     ranker.parts = trained.parts._replace(blends=blends)
     clock.lap("weigh")
     return _Ranking(ranker, blends, trained)
@@ -658,12 +670,51 @@ def _modality_rows(job: _Job, encoded: Encoded, work: WorkFolder) -> list[Metric
     """Metrics of the recommender with one modality hidden."""
     rows = []
     for name, hidden in _modalities(job):
-        ranking = _weigh(hidden, encoded, _train(hidden, encoded, work.sub(name), _Clock()), _Clock())
+        trained, fused = _train(hidden, encoded, work.sub(name), _Clock()), {"fused": BLENDS["fused"]}
+        ranking = _weigh(hidden, encoded, trained, _Clock(), fused)
         result = evaluate(
             ranking.ranker, ranking.blends, job.split.train, job.split.test, job.progress, only_fused=True
         )
         rows += [replace(row, name=name) for row in result.rows]
     return rows
+
+
+@contextmanager
+def _modality_rows_beside(job: _Job, encoded: Encoded, work: WorkFolder) -> Iterator[Callable[[], list[MetricRow]]]:
+    """`_modality_rows` to be called at the end of the block, computed meanwhile if the fit has small steps on a CPU.
+
+    Two threads hardly make small steps faster, so the second one is better used by a process of its own.
+    """
+    threads, device, alone = torch.get_num_threads(), job.processes.device, partial(_modality_rows, job, encoded, work)
+    wanted = job.config.compare_modalities and job.processes.count == 1 and device.type == "cpu"
+    if not wanted or threads == 1 or len(job.data.catalogue) > MOST_BESIDE:
+        yield alone
+        return
+    quiet = job._replace(processes=Processes.alone(device), progress=NO_PROGRESS, instructions=None)
+    frozen = (encoded.features, encoded.unreadable, encoded.key, encoded.fusion)
+    with SideProcess(_modality_rows_of_side, quiet, frozen, WorkFolder(work.folder)) as side:
+
+        def rows() -> list[MetricRow]:
+            torch.set_num_threads(threads)
+            job.progress.start("waiting for the fits with pictures alone and with words alone")
+            found = side.result()
+            job.progress.finish()
+            return alone() if found is None else found
+
+        torch.set_num_threads(threads - 1)
+        try:
+            yield rows
+        finally:
+            torch.set_num_threads(threads)
+
+
+def _modality_rows_of_side(
+    job: _Job, frozen: tuple[ItemFeatures, int, str, Fusion | None], work: WorkFolder
+) -> list[MetricRow]:
+    """`_modality_rows` in a process of one thread, without the encoders."""
+    torch.set_num_threads(1)
+    text = WhenUsed(lambda: build_encoders(job.config.preset, job.config.device, job.config.dtype).text)
+    return _modality_rows(job, Encoded(ItemEncoder(None, text), *frozen), work)
 
 
 # --- publication ------------------------------------------------------------------------------------------------------
