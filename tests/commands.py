@@ -3,7 +3,7 @@
 `start` forks a process that has imported the large libraries already, instead of importing them once more, which takes
 seconds. The child runs `mmrec.cli.main` as the real command does: its own pid, streams, environment and signals. Tests
 of the start itself (imports, what other libraries print) run ``python -m mmrec``. `start_program` does the same with a
-Python file.
+Python file. `run_here` needs no process, where the test looks at what a command prints and at its exit status alone.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import runpy
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TextIO
+
+import pytest
 
 from tests.conftest import subprocess_environment
 
@@ -104,6 +106,22 @@ def start_program(path: Path, *arguments: object, stderr: Path | None = None) ->
     """Start a Python file as ``python FILE ARGUMENTS`` would; see `start`."""
     with _start(_program, [path, *arguments], None, None, stderr) as command:
         yield command
+
+
+def run_here(arguments: Iterable[object], capsys: pytest.CaptureFixture[str]) -> Done:
+    """Run a command to its end in this process."""
+    status = status_of(*arguments)
+    return Done(status, *capsys.readouterr())
+
+
+def status_of(*arguments: object) -> int:
+    """Exit status of a command that runs in this process."""
+    from mmrec.cli import main
+
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
 
 
 def run(*arguments: object, cwd: Path | None = None, stdout: Path | None = None) -> Done:

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmrec.cli import main
 from mmrec.data.dataset import read_dataset
 from mmrec_encoders.aligned import AlignedPictures, AlignedTexts
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.item_encoder_files import load_item_encoder, save_item_encoder
 from mmrec_encoders.presets import build_encoders
+from tests.commands import status_of
 from tests.encoders.encoding import encode_query, features_of
 from tests.encoders.finetuning.tiny import write_colour_shop
 from tests.encoders.models import bert_folder
@@ -33,19 +33,13 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bert_folder(tmp_path_factory.mktemp("adapt") / "bert")
 
 
-def _status(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    return ended.value.code if isinstance(ended.value.code, int) else 0
-
-
 def test_a_small_clip_from_scratch_is_adapted_told_of_and_used(
     shop: Path, bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "adapted"
     common = ("adapt", shop, "--out", out, "--mode", "small", "--text-model", bert, "--epochs", 1, "--batch-size", 20)
     common = (*common, "--device", "cpu")
-    assert _status(*common, "--labels", "colour,shape") == 0
+    assert status_of(*common, "--labels", "colour,shape") == 0
     shown = capsys.readouterr()
     assert "Retrieval on held-out titles" in shown.out
     assert "title to its own picture" in shown.out
@@ -55,7 +49,7 @@ def test_a_small_clip_from_scratch_is_adapted_told_of_and_used(
     assert f"wrote {out}; use it with: mmrec fit {shop} --out bundle/ --image-model {out}" in shown.err
 
     # Again: finished, so the same figures come back at once, as JSON and in silence.
-    assert _status(*common, "--labels", "colour", "--labels", "shape", "--json", "--quiet") == 0
+    assert status_of(*common, "--labels", "colour", "--labels", "shape", "--json", "--quiet") == 0
     shown = capsys.readouterr()
     found = json.loads(shown.out)
     assert shown.err == ""
@@ -99,12 +93,12 @@ def test_a_small_clip_from_scratch_is_adapted_told_of_and_used(
 def test_what_cannot_be_done_is_said_and_has_its_exit_status(
     shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: tuple[object, ...], status: int, message: str
 ) -> None:
-    assert _status("adapt", shop, "--out", tmp_path / "out", "--device", "cpu", *flags) == status
+    assert status_of("adapt", shop, "--out", tmp_path / "out", "--device", "cpu", *flags) == status
     assert message in capsys.readouterr().err
 
 
 def test_a_dataset_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _status("adapt", tmp_path / "nowhere", "--out", tmp_path / "out", "--device", "cpu") == 3
+    assert status_of("adapt", tmp_path / "nowhere", "--out", tmp_path / "out", "--device", "cpu") == 3
     assert "nowhere" in capsys.readouterr().err
 
 
@@ -121,5 +115,5 @@ def test_a_dataset_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_a_size_that_is_not_there_is_refused(
     flags: tuple[str, ...], said: str, shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _status("adapt", shop, "--out", tmp_path / "out", *flags) == 2
+    assert status_of("adapt", shop, "--out", tmp_path / "out", *flags) == 2
     assert said in capsys.readouterr().err

@@ -8,24 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mmrec.cli import main
+from tests.commands import run_here
 
 pytestmark = pytest.mark.slow(15)
-
-
-def _run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
-
-
-@pytest.fixture(params=["bundle", "server"])
-def place(request: pytest.FixtureRequest) -> list[str]:
-    if request.param == "bundle":
-        return [str(request.getfixturevalue("demo_bundle"))]
-    return ["--server", request.getfixturevalue("demo_server")]
 
 
 # --- mistakes that need nothing loaded ---
@@ -64,7 +49,7 @@ def place(request: pytest.FixtureRequest) -> list[str]:
 def test_a_mistake_in_the_flags_ends_with_2(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, err = _run(arguments, capsys)
+    status, out, err = run_here(arguments, capsys)
     assert (status, out) == (2, "")
     assert err.startswith("error: ")
     assert message in err
@@ -90,7 +75,7 @@ def test_a_server_that_is_not_there_ends_with_5(
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can take the port meanwhile
         address = f"127.0.0.1:{closed.getsockname()[1]}"
-        status, out, err = _run([*command, "--server", address, "--timeout", timeout], capsys)
+        status, out, err = run_here([*command, "--server", address, "--timeout", timeout], capsys)
     assert (status, out) == (5, "")
     assert err.startswith("error: ")
     assert address in err
@@ -99,14 +84,14 @@ def test_a_server_that_is_not_there_ends_with_5(
 def test_a_bundle_that_is_not_there_ends_with_3_or_4_and_names_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, err = _run(["info", str(tmp_path / "nowhere")], capsys)
+    status, out, err = run_here(["info", str(tmp_path / "nowhere")], capsys)
     assert status in {3, 4}
     assert out == ""
     assert "nowhere" in err
 
 
 def test_a_picture_that_is_not_there_ends_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = _run(["search", "bundle", "--picture", str(tmp_path / "none.jpg")], capsys)
+    status, out, err = run_here(["search", "bundle", "--picture", str(tmp_path / "none.jpg")], capsys)
     assert (status, out) == (3, "")
     assert "none.jpg" in err
 
@@ -115,7 +100,7 @@ def test_a_picture_that_is_not_there_ends_with_3(tmp_path: Path, capsys: pytest.
 
 
 def test_recommending_for_a_user(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = _run(["recommend", *place, "--user", "c0001", "--k", "4", "--explain"], capsys)
+    status, out, err = run_here(["recommend", *place, "--user", "c0001", "--k", "4", "--explain"], capsys)
     assert (status, err) == (0, "")
     assert out.splitlines()[0] == "Recommended for user c0001"
     assert out.splitlines()[1].split() == ["rank", "item", "title", "score", "why"]
@@ -124,7 +109,7 @@ def test_recommending_for_a_user(place: list[str], capsys: pytest.CaptureFixture
 
 def test_recommending_after_a_history_as_json(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     history = ["recommend", *place, "--history", "p0001,nonsense", "--history", "p0002"]
-    status, out, err = _run([*history, "--k", "60", "--deny", "p0003", "--json"], capsys)
+    status, out, err = run_here([*history, "--k", "60", "--deny", "p0003", "--json"], capsys)
     assert status == 0
     assert err == "not in the catalogue, skipped: nonsense\n"
     reply = json.loads(out)
@@ -136,19 +121,19 @@ def test_recommending_after_a_history_as_json(place: list[str], capsys: pytest.C
 
 def test_recommending_only_what_is_allowed_seen_or_not(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["recommend", *place, "--history", "p0001", "--allow", "p0001,p0004", "--json", "--quiet"]
-    seen_removed = json.loads(_run(asked, capsys)[1])
-    seen_kept = json.loads(_run([*asked, "--include-seen"], capsys)[1])
+    seen_removed = json.loads(run_here(asked, capsys)[1])
+    seen_kept = json.loads(run_here([*asked, "--include-seen"], capsys)[1])
     assert [scored["item"]["item_id"] for scored in seen_removed["items"]] == ["p0004"]
     assert sorted(scored["item"]["item_id"] for scored in seen_kept["items"]) == ["p0001", "p0004"]
 
 
 def test_recommending_after_events(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     events = ["--event", "p0001=purchase", "--event", "p0002=dismiss", "--event", "p=1=view"]
-    status, out, err = _run(["recommend", *place, *events, "--k", "60", "--json"], capsys)
+    status, out, err = run_here(["recommend", *place, *events, "--k", "60", "--json"], capsys)
     assert (status, err) == (0, "not in the catalogue, skipped: p=1\n")
     ids = [scored["item"]["item_id"] for scored in json.loads(out)["items"]]
     assert (len(ids), {"p0001", "p0002"} & set(ids)) == (58, set())
-    status, _, err = _run(["recommend", *place, "--event", "p0002=dismiss"], capsys)
+    status, _, err = run_here(["recommend", *place, "--event", "p0002=dismiss"], capsys)
     assert (status, err) == (
         0,
         "no item that was taken in an event is in the catalogue: these are the most popular items\n",
@@ -169,14 +154,14 @@ def test_a_question_that_is_only_checked(
     asked: list[str], place: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     command, *rest = asked
-    status, out, err = _run([command, *place, *rest, "--validate-only"], capsys)
+    status, out, err = run_here([command, *place, *rest, "--validate-only"], capsys)
     assert (status, out, err) == (0, "", "the request is in order; it was checked and not answered\n")
-    status, out, err = _run([command, *place, *rest, "--validate-only", "--json", "--quiet"], capsys)
+    status, out, err = run_here([command, *place, *rest, "--validate-only", "--json", "--quiet"], capsys)
     reply = json.loads(out)
     assert reply["explanations" if command == "explain" else "items"] == []
     assert reply["versions"]["model"]
     if command != "explain":
-        status, out, err = _run([command, *place, *rest, "--validate-only", "--filter", "warp = 9"], capsys)
+        status, out, err = run_here([command, *place, *rest, "--validate-only", "--filter", "warp = 9"], capsys)
         assert (status, out) == (2, "")
         assert "warp" in err
 
@@ -186,7 +171,7 @@ def test_searches_of_a_file_that_are_only_checked(
 ) -> None:
     queries = tmp_path / "queries.jsonl"
     queries.write_text('{"text": "lamp"}\n{"item": "nonsense"}\n')
-    status, out, err = _run(["search", *place, "--queries", str(queries), "--validate-only", "--json"], capsys)
+    status, out, err = run_here(["search", *place, "--queries", str(queries), "--validate-only", "--json"], capsys)
     assert status == 0
     assert [list(one) for one in json.loads(out)["results"]][1] == ["error"]
     assert json.loads(out)["results"][0]["items"] == []
@@ -195,34 +180,36 @@ def test_searches_of_a_file_that_are_only_checked(
 
 def test_recommending_without_a_channel(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["recommend", *place, "--user", "c0001", "--channel-weight", "lexical=0", "--explain", "--json"]
-    shares = [share["channel"] for scored in json.loads(_run(asked, capsys)[1])["items"] for share in scored["shares"]]
+    shares = [
+        share["channel"] for scored in json.loads(run_here(asked, capsys)[1])["items"] for share in scored["shares"]
+    ]
     assert "content" in shares
     assert "lexical" not in shares
-    status, _, err = _run([*asked, "--channel-weight", "smell=1"], capsys)
+    status, _, err = run_here([*asked, "--channel-weight", "smell=1"], capsys)
     assert status == 2
     assert "channel_weights has 'smell'; the channels are item-head, semantic-id, transitions" in err
 
 
 def test_ranking_given_items(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     items = ["--items", "p0004,nonsense,p0001", "--items", "p0003,p0002"]
-    status, out, err = _run(["rank", *place, "--history", "p0001", *items, "--deny", "p0003", "--json"], capsys)
+    status, out, err = run_here(["rank", *place, "--history", "p0001", *items, "--deny", "p0003", "--json"], capsys)
     assert (status, err) == (0, "not in the catalogue, skipped: nonsense\n")
     allowed = ["--allow", "p0001,p0002,p0004", "--include-seen", "--json"]
-    recommended = json.loads(_run(["recommend", *place, "--history", "p0001", *allowed], capsys)[1])
+    recommended = json.loads(run_here(["recommend", *place, "--history", "p0001", *allowed], capsys)[1])
     assert json.loads(out)["items"] == recommended["items"]
     assert len(recommended["items"]) == 3
 
-    status, out, err = _run(["rank", *place, "--user", "c0001", "--items", "p0002,p0001"], capsys)
+    status, out, err = run_here(["rank", *place, "--user", "c0001", "--items", "p0002,p0001"], capsys)
     assert (status, err) == (0, "")
     assert out.splitlines()[0] == "Ranked for user c0001"
-    status, out, err = _run(["rank", *place, "--user", "c0001", "--items", "p0001", "--deny", "p0001"], capsys)
+    status, out, err = run_here(["rank", *place, "--user", "c0001", "--items", "p0001", "--deny", "p0001"], capsys)
     assert (status, err) == (0, "none of the items is in the catalogue and passes the filter and --deny\n")
 
 
 def test_recommendations_are_explained_in_words_in_a_column_of_their_own(
     place: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, err = _run(["recommend", *place, "--user", "c0001", "--k", "2", "--explain-in-words"], capsys)
+    status, out, err = run_here(["recommend", *place, "--user", "c0001", "--k", "2", "--explain-in-words"], capsys)
     assert (status, err) == (0, "")
     assert out.splitlines()[1].split() == ["rank", "item", "title", "score", "in", "words"]
     assert "your history" in out
@@ -230,45 +217,45 @@ def test_recommendations_are_explained_in_words_in_a_column_of_their_own(
 
 def test_explaining_items_in_words(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["explain", *place, "--history", "p0001,p0002", "--items", "p0004,nonsense,p0003"]
-    status, out, err = _run([*asked, "--json"], capsys)
+    status, out, err = run_here([*asked, "--json"], capsys)
     assert (status, err) == (0, "not in the catalogue, skipped: nonsense\n")
     explained = json.loads(out)["explanations"]
     assert [one["item_id"] for one in explained] == ["p0004", "p0003"]
     for one in explained:
         assert one["text"].startswith(one["statements"][0]["text"])
         assert {item_id for said in one["statements"] for item_id in said["item_ids"]} <= {"p0001", "p0002"}
-    status, out, err = _run(asked, capsys)
+    status, out, err = run_here(asked, capsys)
     assert status == 0
     assert out.splitlines()[:2] == ["p0004", out.splitlines()[1]]
     assert out.splitlines()[1].split() == ["kind", "statement", "share", "history", "items"]
-    status, out, err = _run([*asked, "--language", "de"], capsys)
+    status, out, err = run_here([*asked, "--language", "de"], capsys)
     assert (status, out) == (2, "")
     assert "language is 'de'; sentences are made in English only: pass 'en' or leave it empty" in err
 
 
 def test_embedding_a_user(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["embed-user", *place, "--history", "p0001,nonsense", "--text", "a lamp", "--text-weight", "0.25"]
-    status, out, err = _run([*asked, "--json"], capsys)
+    status, out, err = run_here([*asked, "--json"], capsys)
     assert (status, err) == (0, "not in the catalogue, skipped: nonsense\n")
     vector = json.loads(out)["vector"]
     assert sum(number**2 for number in vector) == pytest.approx(1.0, abs=1e-3)
-    status, out, err = _run(asked, capsys)
+    status, out, err = run_here(asked, capsys)
     assert (status, out.splitlines()[1].split()) == (0, ["dimension", "norm", "first", "numbers"])
-    status, out, err = _run(["embed-user", *place, "--history", "nonsense", "--json"], capsys)
+    status, out, err = run_here(["embed-user", *place, "--history", "nonsense", "--json"], capsys)
     assert "nothing is known of the customer: the vector stands for the most popular items" in err
-    status, out, err = _run(["embed-user", *place], capsys)
+    status, out, err = run_here(["embed-user", *place], capsys)
     assert (status, out) == (2, "")
     assert "history, user_id and text are all empty" in err
 
 
 def test_a_bundle_without_ratings_predicts_none(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = _run(["rate", *place, "--user", "c0001", "--items", "p0001"], capsys)
+    status, out, err = run_here(["rate", *place, "--user", "c0001", "--items", "p0001"], capsys)
     assert (status, out) == (4, "")
     assert "this bundle cannot predict ratings: its dataset has too few of them" in err
 
 
 def test_a_stranger_gets_what_is_popular_and_is_told_so(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = _run(["recommend", *place, "--history", "", "--json"], capsys)
+    status, out, err = run_here(["recommend", *place, "--history", "", "--json"], capsys)
     assert (status, err) == (0, "the history is empty: these are the most popular items\n")
     assert json.loads(out)["fallback"] == "popularity"
     assert len(json.loads(out)["items"]) == 10
@@ -306,42 +293,42 @@ def test_a_stranger_gets_what_is_popular_and_is_told_so(place: list[str], capsys
 def test_a_list_that_is_empty_or_not_the_customers_own_says_why(
     asked: list[str], said: list[str], place: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, _, err = _run(["recommend", *place, *asked], capsys)
+    status, _, err = run_here(["recommend", *place, *asked], capsys)
     assert (status, err.splitlines()) == (0, said)
 
 
 def test_when_everything_is_in_the_history(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     everything = ",".join(f"p{number:04d}" for number in range(1, 61))
-    status, _, err = _run(["recommend", *place, "--history", everything], capsys)
+    status, _, err = run_here(["recommend", *place, "--history", everything], capsys)
     assert (status, err) == (0, "every item is in the history; --include-seen recommends them again\n")
 
 
 def test_recommending_with_a_filter_and_promotions(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["recommend", *place, "--history", "p0001", "--k", "60", "--json", "--filter", 'category = "mug"']
-    status, out, err = _run(asked, capsys)
+    status, out, err = run_here(asked, capsys)
     assert (status, err) == (0, "")
     mugs = json.loads(out)
     assert {scored["item"]["attributes"]["category"] for scored in mugs["items"]} == {"mug"}
-    status, out, err = _run([*asked, "--relaxed"], capsys)
+    status, out, err = run_here([*asked, "--relaxed"], capsys)
     assert (status, err) == (0, "too few items pass the filter: the last items do not pass it\n")
     assert len(json.loads(out)["items"]) == 59
     assert json.loads(out)["fallback"] == "filter-relaxed"
     promoted = ["recommend", *place, "--history", "p0001", "--k", "4", "--json", "--diversity", "0.2"]
-    status, out, err = _run([*promoted, "--promote", '1 category = "mug"', "--promote", "+0.5 title:x"], capsys)
+    status, out, err = run_here([*promoted, "--promote", '1 category = "mug"', "--promote", "+0.5 title:x"], capsys)
     assert (status, err) == (0, "")
     shown = [scored["item"]["attributes"]["category"] for scored in json.loads(out)["items"]]
     assert shown == ["mug"] * min(4, len(mugs["items"])) + shown[len(mugs["items"]) :]
 
 
 def test_a_filter_that_cannot_be_read_is_pointed_at(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = _run(["recommend", *place, "--history", "p0001", "--filter", "categori = 1"], capsys)
+    status, out, err = run_here(["recommend", *place, "--history", "p0001", "--filter", "categori = 1"], capsys)
     assert (status, out) == (2, "")
     assert "did you mean 'category'?" in err
 
 
 def test_similar_items(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     names = [*place, "p0001"] if place[0] != "--server" else ["p0001", *place]
-    status, out, err = _run(["similar", *names, "--k", "3", "--json"], capsys)
+    status, out, err = run_here(["similar", *names, "--k", "3", "--json"], capsys)
     assert (status, err) == (0, "")
     found = json.loads(out)["items"]
     assert len(found) == 3
@@ -350,7 +337,7 @@ def test_similar_items(place: list[str], capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_similar_to_an_item_that_is_not_there(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = _run(["similar", *place, "nonsense"], capsys)
+    status, out, err = run_here(["similar", *place, "nonsense"], capsys)
     assert (status, out) == (3, "")
     assert "nonsense" in err
 
@@ -371,7 +358,7 @@ def test_searching_by_words_and_picture(
         "--k",
         "3",
     ]
-    status, out, err = _run(asked, capsys)
+    status, out, err = run_here(asked, capsys)
     assert (status, err) == (0, "")
     assert out.splitlines()[0] == f'Nearest to "a lamp" and {picture}'
     assert len(out.splitlines()) == 3 + 3
@@ -381,7 +368,7 @@ def test_searching_by_a_file_that_is_no_picture(
     place: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "words.jpg").write_bytes(b"not a picture at all")
-    status, out, err = _run(["search", *place, "--picture", str(tmp_path / "words.jpg")], capsys)
+    status, out, err = run_here(["search", *place, "--picture", str(tmp_path / "words.jpg")], capsys)
     assert (status, out) == (2, "")
     assert err.startswith("error: ")
 
@@ -391,10 +378,10 @@ def test_searching_by_an_item_among_those_that_pass_a_filter(
 ) -> None:
     among = 'item_id IN ("p0001", "p0002", "p0003")'
     asked = ["search", *place, "--item", "p0001", "--text", "blue", "--filter", among]
-    status, out, err = _run([*asked, "--json"], capsys)
+    status, out, err = run_here([*asked, "--json"], capsys)
     assert (status, err) == (0, "")
     assert sorted(scored["item"]["item_id"] for scored in json.loads(out)["items"]) == ["p0002", "p0003"]
-    status, out, err = _run([*asked, "--relaxed", "--k", "4"], capsys)
+    status, out, err = run_here([*asked, "--relaxed", "--k", "4"], capsys)
     assert (status, err) == (0, "too few items pass the filter: the last items do not pass it\n")
     assert out.splitlines()[0] == 'Nearest to "blue" and item p0001'
     assert len(out.splitlines()) == 3 + 4
@@ -411,28 +398,28 @@ def test_a_list_that_is_empty_for_its_filter_says_so(
     filter: str, said: str, place: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for command in (["search", *place, "--text", "lamp"], ["similar", *place, "p0001"]):
-        status, _, err = _run([*command, "--filter", filter], capsys)
+        status, _, err = run_here([*command, "--filter", filter], capsys)
         assert status == 0
         assert said in err
-    assert "passes" not in _run(["search", *place, "--text", "lamp", "--filter", "category:*"], capsys)[2]
+    assert "passes" not in run_here(["search", *place, "--text", "lamp", "--filter", "category:*"], capsys)[2]
 
 
 def test_pages_of_a_search_add_up(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["search", *place, "--text", "a lamp", "--modality", "words", "--json"]
-    first = json.loads(_run([*asked, "--k", "2"], capsys)[1])
-    second = json.loads(_run([*asked, "--k", "2", "--page-token", first["next_page_token"]], capsys)[1])
-    whole = json.loads(_run([*asked, "--k", "4"], capsys)[1])
+    first = json.loads(run_here([*asked, "--k", "2"], capsys)[1])
+    second = json.loads(run_here([*asked, "--k", "2", "--page-token", first["next_page_token"]], capsys)[1])
+    whole = json.loads(run_here([*asked, "--k", "4"], capsys)[1])
     assert first["items"] + second["items"] == whole["items"]
 
 
 def test_similar_pictures_within_a_filter(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     names = [*place, "p0001"] if place[0] != "--server" else ["p0001", *place]
     asked = ["similar", *names, "--modality", "picture", "--diversity", "0.3", "--json"]
-    status, out, err = _run([*asked, "--filter", 'category != "lamp"'], capsys)
+    status, out, err = run_here([*asked, "--filter", 'category != "lamp"'], capsys)
     assert (status, err) == (0, "")
     assert len(json.loads(out)["items"]) == 10
     assert all(scored["item"]["attributes"]["category"] != "lamp" for scored in json.loads(out)["items"])
-    status, out, err = _run([*asked, "--filter", "colour = 1"], capsys)
+    status, out, err = run_here([*asked, "--filter", "colour = 1"], capsys)
     assert (status, out) == (2, "")
     assert "'colour'" in err
 
@@ -450,13 +437,13 @@ def test_many_searches_from_a_file(
     ]
     file = tmp_path / "searches.jsonl"
     file.write_text("\n\n".join(map(json.dumps, lines)), encoding="utf-8")
-    status, out, err = _run(["search", *place, "--queries", str(file), "--k", "3", "--json"], capsys)
+    status, out, err = run_here(["search", *place, "--queries", str(file), "--k", "3", "--json"], capsys)
     assert status == 0
     assert err.startswith("search 3: ")
     first, second, third, fourth = json.loads(out)["results"]
     assert [len(found["items"]) for found in (first, second, fourth)] == [3, 1, 3]
     assert third["error"]["code"] == "NOT_FOUND"
-    status, out, _ = _run(["search", *place, "--queries", str(file), "--k", "3"], capsys)
+    status, out, _ = run_here(["search", *place, "--queries", str(file), "--k", "3"], capsys)
     assert status == 0
     assert out.splitlines()[0] == "4 searches"
     assert len(out.splitlines()) == 3 + 7
@@ -480,16 +467,16 @@ def test_a_file_of_searches_that_cannot_be_used_is_told_by_line(
 ) -> None:
     file = tmp_path / "searches.jsonl"
     file.write_text(text, encoding="utf-8")
-    code, out, err = _run(["search", "bundle", "--queries", str(file)], capsys)
+    code, out, err = run_here(["search", "bundle", "--queries", str(file)], capsys)
     assert (code, out) == (status, "")
     assert message in err
 
 
 def test_info(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = _run(["info", *place, "--json"], capsys)
+    status, out, err = run_here(["info", *place, "--json"], capsys)
     assert (status, err) == (0, "")
     found = json.loads(out)
     assert (found["items"], found["users"], found["preset"]) == (60, 120, "embedded")
-    status, out, err = _run(["info", *place], capsys)
+    status, out, err = run_here(["info", *place], capsys)
     assert (status, err) == (0, "")
     assert "embedding length" in out

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mmrec.cli import main
 from mmrec_serving import BackgroundServer
+from tests.commands import Done, run_here
 from tests.fake_engine import FakeEngine
 
 
@@ -19,12 +19,8 @@ def server() -> Iterator[BackgroundServer]:
         yield running
 
 
-def _run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(["bench-server", *arguments])
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
+def _run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Done:
+    return run_here(["bench-server", *arguments], capsys)
 
 
 _SHORT = ["--seconds", "0.5", "--warmup", "0", "--timeout", "20", "--history", "3", "--arrivals", "even"]

@@ -8,20 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from mmrec.cli import main
+from tests.commands import Done, run_here
 
 pytestmark = pytest.mark.slow
 
 
-def _chat(
-    said: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, str, str]:
+def _chat(said: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Done:
     monkeypatch.setattr("sys.stdin", io.StringIO(said))
-    with pytest.raises(SystemExit) as ended:
-        main(["chat", *arguments])
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
+    return run_here(["chat", *arguments], capsys)
 
 
 def test_a_piped_conversation(

@@ -8,14 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmrec.cli import main
-
-
-def _status(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
+from tests.commands import status_of
 
 
 @pytest.fixture
@@ -32,7 +25,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_sound_dataset(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _status("check", str(dataset)) == 0
+    assert status_of("check", str(dataset)) == 0
     out, err = capsys.readouterr()
     lines = {line.split("  ")[0]: line.split()[-1] for line in out.splitlines() if "  " in line}
     assert lines["users"] == "1"
@@ -46,7 +39,7 @@ def test_a_sound_dataset(dataset: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_errors_leave_status_3_and_name_their_rows(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (dataset / "events.csv").write_text("user_id,item_id,timestamp\nann,1,soon\nann,2,5\n")
-    assert _status("check", str(dataset), "--quiet") == 3
+    assert status_of("check", str(dataset), "--quiet") == 3
     out, err = capsys.readouterr()
     assert "events.csv:2" in out
     assert "timestamp is 'soon'; a timestamp is" in out
@@ -59,7 +52,7 @@ def test_errors_for_which_other_commands_refuse_are_told_apart(
 ) -> None:
     (dataset / "items.csv").write_text("item_id,title\n1,One\n2,Two\n2,Three\n,Four\n")
     (dataset / "events.csv").write_text("user_id,item_id,timestamp\nann,1,soon\nann,2,1100000000\nann,2\n")
-    assert _status("check", str(dataset), "--json", "--quiet") == 3
+    assert status_of("check", str(dataset), "--json", "--quiet") == 3
     out, err = capsys.readouterr()
     refused_for = ["duplicate item id", "empty item id", "malformed row"]
     assert sorted(json.loads(out)["refused_for"]) == refused_for
@@ -71,7 +64,7 @@ def test_errors_for_which_other_commands_refuse_are_told_apart(
 
 def test_warnings_alone_leave_status_0(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (dataset / "events.csv").write_text("user_id,item_id,timestamp\nann,1,\nann,2,2024-05-31\n")
-    assert _status("check", str(dataset)) == 0
+    assert status_of("check", str(dataset)) == 0
     assert "no errors, 1 warning\n" in capsys.readouterr().err
 
 
@@ -80,12 +73,12 @@ def test_the_report_is_small_and_the_file_of_problems_has_them_all(
 ) -> None:
     rows = "".join(f"ann,missing-{i},2024-05-31\n" for i in range(3000))
     (dataset / "events.csv").write_text("user_id,item_id,timestamp\n" + rows)
-    assert _status("check", str(dataset), "-q") == 3
+    assert status_of("check", str(dataset), "-q") == 3
     screen = capsys.readouterr().out
     assert screen.count("missing-") == 3
     assert "and 2,997 more of this kind" in screen
     file = out / "problems.jsonl"
-    assert _status("check", str(dataset), "--json", "-q", "--problems", str(file)) == 3
+    assert status_of("check", str(dataset), "--json", "-q", "--problems", str(file)) == 3
     printed = capsys.readouterr().out
     assert len(printed) < 5_000
     report = json.loads(printed)
@@ -108,7 +101,7 @@ def test_the_report_is_small_and_the_file_of_problems_has_them_all(
 def test_problems_go_to_a_csv_file(dataset: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (dataset / "events.csv").write_text("user_id,item_id,timestamp\nann,1,soon\nann,2,2024-05-31\n")
     file = out / "problems.csv"
-    assert _status("check", str(dataset), "--problems", str(file)) == 3
+    assert status_of("check", str(dataset), "--problems", str(file)) == 3
     assert "wrote 1 problems to" in capsys.readouterr().err
     with file.open(newline="") as rows:
         (row,) = csv.DictReader(rows)
@@ -116,30 +109,30 @@ def test_problems_go_to_a_csv_file(dataset: Path, out: Path, capsys: pytest.Capt
 
 
 def test_a_file_of_problems_of_another_kind(dataset: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _status("check", str(dataset), "--problems", str(out / "problems.xlsx")) == 2
+    assert status_of("check", str(dataset), "--problems", str(out / "problems.xlsx")) == 2
     assert "must end in .jsonl or .csv" in capsys.readouterr().err
-    assert _status("check", str(dataset), "--problems", str(out / "gone" / "problems.csv")) == 2
+    assert status_of("check", str(dataset), "--problems", str(out / "gone" / "problems.csv")) == 2
     assert "name another file" in capsys.readouterr().err
 
 
 def test_an_empty_folder_is_reported_not_raised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _status("check", str(tmp_path)) == 3
+    assert status_of("check", str(tmp_path)) == 3
     assert "there is no items table" in capsys.readouterr().out
 
 
 def test_no_such_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _status("check", str(tmp_path / "nowhere")) == 3
+    assert status_of("check", str(tmp_path / "nowhere")) == 3
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: the dataset")
 
 
 def test_how_columns_are_read_and_items_are_worded(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = 'item_id,title,description,price\n1,One,<b>Soft</b> &amp; warm,"1.299,00 €"\n2,Two,,"12,50 €"\n'
     (dataset / "items.csv").write_text(table, encoding="utf-8")
-    assert _status("check", str(dataset)) == 0
+    assert status_of("check", str(dataset)) == 0
     out = capsys.readouterr().out
     assert "1.299,00 € -> 1299; 12,50 € -> 12.5" in out
     assert "One. Soft & warm\n" in out
-    assert _status("check", str(dataset), "--json") == 0
+    assert status_of("check", str(dataset), "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["columns"][0]["kind"] == "number-comma"
     assert document["columns"][0]["examples"] == [["1.299,00 €", "1299"], ["12,50 €", "12.5"]]

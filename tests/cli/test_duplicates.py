@@ -6,26 +6,11 @@ import json
 
 import pytest
 
-from mmrec.cli import main
-
-
-def _run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
-
-
-@pytest.fixture(params=["bundle", "server"])
-def place(request: pytest.FixtureRequest) -> list[str]:
-    if request.param == "bundle":
-        return [str(request.getfixturevalue("demo_bundle"))]
-    return ["--server", request.getfixturevalue("demo_server")]
+from tests.commands import run_here
 
 
 def test_groups_with_their_threshold_explained(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = _run(["duplicates", *place, "--modality", "picture", "--json"], capsys)
+    status, out, err = run_here(["duplicates", *place, "--modality", "picture", "--json"], capsys)
     assert status == 0
     found = json.loads(out)
     assert found["explanation"] + "\n" == err
@@ -37,19 +22,19 @@ def test_groups_with_their_threshold_explained(place: list[str], capsys: pytest.
 
 def test_a_threshold_and_a_filter_of_one_s_own(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["duplicates", *place, "--min-similarity", "0.9", "--modality", "picture", "--json", "-q"]
-    status, out, err = _run([*asked, "--filter", 'category = "lamp"'], capsys)
+    status, out, err = run_here([*asked, "--filter", 'category = "lamp"'], capsys)
     assert (status, err) == (0, "")
     found = json.loads(out)
     assert found["picture_threshold"] == 0.9
     lamps = {item for group in found["groups"] for item in group["item_ids"]}
-    status, out, _ = _run([*asked, "--items", "p0001,nonsense"], capsys)
+    status, out, _ = run_here([*asked, "--items", "p0001,nonsense"], capsys)
     assert status == 0
     assert json.loads(out)["missing_ids"] == ["nonsense"]
     assert lamps <= {f"p{number:04}" for number in range(1, 61)}
 
 
 def test_a_table_for_people(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = _run(["duplicates", *place, "--groups", "1"], capsys)
+    status, out, err = run_here(["duplicates", *place, "--groups", "1"], capsys)
     assert status == 0
     assert out.splitlines()[0].endswith("groups of duplicates")
     assert out.splitlines()[1].split() == ["similarity", "evidence", "items"]
@@ -68,7 +53,7 @@ def test_a_table_for_people(place: list[str], capsys: pytest.CaptureFixture[str]
 def test_a_mistake_in_the_flags_ends_with_2(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, err = _run(["duplicates", "--server", "localhost:1", *arguments], capsys)
+    status, out, err = run_here(["duplicates", "--server", "localhost:1", *arguments], capsys)
     assert (status, out) == (2, "")
     assert message in err
 
@@ -76,6 +61,6 @@ def test_a_mistake_in_the_flags_ends_with_2(
 def test_a_filter_that_cannot_be_read_is_shown_at_the_character(
     place: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, err = _run(["duplicates", *place, "--filter", "category = = 3"], capsys)
+    status, out, err = run_here(["duplicates", *place, "--filter", "category = = 3"], capsys)
     assert (status, out) == (2, "")
     assert "character 12" in err

@@ -12,21 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmrec.cli import main
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
 from mmrec_encoders.small_clip import SmallClipEncoder, SmallClipShape
 from mmrec_encoders.small_clip_training import SmallClipConfig, train_small_clip
-from tests.commands import start
+from tests.commands import start, status_of
 from tests.encoders.models import bert_folder
 from tests.encoders.shop import write_encoder_bundle, write_shop
 
 pytestmark = pytest.mark.slow
-
-
-def _status(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    return ended.value.code if isinstance(ended.value.code, int) else 0
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +42,7 @@ def test_without_a_bundle_encoders_are_trained_and_the_rest_goes_on_past_bad_pic
 ) -> None:
     out = tmp_path / "vectors"
     options = ("--image-model", "small", "--device", "cpu", "--dimension", 64)
-    assert _status("embed", shop, "--out", out, *options) == 0
+    assert status_of("embed", shop, "--out", out, *options) == 0
     shown = capsys.readouterr()
     table = pq.read_table(out)
     assert table.schema.field("embedding").type == pa.list_(pa.float32(), 64)
@@ -70,7 +63,7 @@ def test_json_is_one_document_and_quiet_is_silent(
     out = tmp_path / "vectors"
     arguments = ["embed", shop, "--out", out, "--bundle", bundle, "--json", "--quiet", "--store", "float16"]
     for written, encoded in ((1, 9), (0, 0)):
-        assert _status(*arguments) == 0
+        assert status_of(*arguments) == 0
         shown = capsys.readouterr()
         assert shown.err == ""
         found = json.loads(shown.out)
@@ -114,7 +107,7 @@ def test_a_mistake_is_one_line_and_an_exit_status(
     message: str,
 ) -> None:
     filled = [argument.format(bundle=bundle, tmp=tmp_path) for argument in arguments]
-    assert _status("embed", shop, "--out", tmp_path / "out", "--quiet", *filled) == status
+    assert status_of("embed", shop, "--out", tmp_path / "out", "--quiet", *filled) == status
     shown = capsys.readouterr()
     assert shown.out == ""
     assert message in shown.err
@@ -123,7 +116,7 @@ def test_a_mistake_is_one_line_and_an_exit_status(
 
 
 def test_a_dataset_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _status("embed", tmp_path / "nowhere", "--out", tmp_path / "out") == 3
+    assert status_of("embed", tmp_path / "nowhere", "--out", tmp_path / "out") == 3
     assert "nowhere" in capsys.readouterr().err
 
 
@@ -147,6 +140,6 @@ def test_sigterm_finishes_the_shard_and_says_how_to_go_on(tmp_path: Path) -> Non
     assert f"stopped after {written} shards; to continue, run the same command again:" in said
     assert f"mmrec embed {shop} --out {out} --vectors text" in said
     assert not (out / "_manifest.json").exists()
-    assert _status(*arguments, "--quiet") == 0
+    assert status_of(*arguments, "--quiet") == 0
     assert len(pq.read_table(out)) == 60
     assert json.loads((out / "_manifest.json").read_text())["items"] == 60

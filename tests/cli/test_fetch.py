@@ -9,15 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mmrec.cli import main
+from tests.commands import status_of
 from tests.data.raw_server import RawServer, reply
-
-
-def _status(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 def _png() -> bytes:
@@ -33,11 +26,11 @@ def test_from_urls_to_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         rows = "".join(json.dumps({"item_id": str(n), "image": url}) + "\n" for n, url in enumerate(urls))
         (tmp_path / "items.jsonl").write_text(rows)
         own = ("--port", server.port, "--network", "127.0.0.0/8")
-        assert _status("fetch", tmp_path, "--hosts", "127.0.0.1", *own) == 0
+        assert status_of("fetch", tmp_path, "--hosts", "127.0.0.1", *own) == 0
         shown = capsys.readouterr()
         assert "item 1: the picture" in shown.err
         assert "status 404" in shown.err
-        assert _status("fetch", tmp_path, "--hosts", "img.example,127.0.0.1", *own, "--json", "-q") == 0
+        assert status_of("fetch", tmp_path, "--hosts", "img.example,127.0.0.1", *own, "--json", "-q") == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["urls"], found["fetched"], found["found"], found["failed"], found["items"]) == (2, 0, 1, 1, 2)
     assert [path.suffix for path in (tmp_path / "images").iterdir()] == [".png"]
@@ -50,11 +43,11 @@ def test_by_default_no_private_address_and_no_other_port_is_asked(
         (tmp_path / "items.jsonl").write_text(
             json.dumps({"item_id": "1", "image": server.url("/1", "127.0.0.1")}) + "\n"
         )
-        assert _status("fetch", tmp_path, "--hosts", "127.0.0.1") == 0
+        assert status_of("fetch", tmp_path, "--hosts", "127.0.0.1") == 0
         said = capsys.readouterr().err
         assert f"its port {server.port} is not allowed" in said
         assert f"`mmrec fetch --port {server.port}`" in said
-        assert _status("fetch", tmp_path, "--hosts", "127.0.0.1", "--port", server.port) == 0
+        assert status_of("fetch", tmp_path, "--hosts", "127.0.0.1", "--port", server.port) == 0
         said = capsys.readouterr().err
         assert "is not public" in said
         assert "`mmrec fetch --network`" in said
@@ -62,5 +55,5 @@ def test_by_default_no_private_address_and_no_other_port_is_asked(
 
 
 def test_a_host_must_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _status("fetch", tmp_path) == 2
+    assert status_of("fetch", tmp_path) == 2
     assert "allow_hosts is empty" in capsys.readouterr().err

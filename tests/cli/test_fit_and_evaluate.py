@@ -8,18 +8,10 @@ from typing import Any
 
 import pytest
 
-from mmrec.cli import main
 from tests.commands import run as run_command
+from tests.commands import run_here
 
 pytestmark = pytest.mark.slow
-
-
-def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
 
 
 @pytest.fixture
@@ -50,7 +42,7 @@ def test_fit_publishes_a_bundle_and_prints_its_figures(
     words_only: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "bundle"
-    status, stdout, stderr = run(["fit", str(words_only), "--out", str(out), "--epochs", "1", "--json"], capsys)
+    status, stdout, stderr = run_here(["fit", str(words_only), "--out", str(out), "--epochs", "1", "--json"], capsys)
     assert status == 0, stderr
     record = json.loads(stdout)
     assert record["bundle"] == str(out)
@@ -112,7 +104,7 @@ def test_compare_pairs_saved_questions_with_a_bundle(
     evaluated: dict[str, Any], demo_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     saved = str(evaluated["folder"] / "questions.parquet")
-    status, stdout, stderr = run(
+    status, stdout, stderr = run_here(
         ["compare", saved, str(demo_bundle), "--report", str(tmp_path / "report"), "--json"], capsys
     )
     assert status == 0, stderr
@@ -129,7 +121,7 @@ def test_compare_pairs_saved_questions_with_a_bundle(
 
 
 def test_evaluate_prints_tables(demo_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, stdout, _ = run(
+    status, stdout, _ = run_here(
         ["evaluate", str(demo_bundle), "--quiet", "--cutoffs", "3,10", "--beam-sample", "5"], capsys
     )
     assert status == 0
@@ -152,7 +144,7 @@ def test_evaluate_prints_tables(demo_bundle: Path, capsys: pytest.CaptureFixture
 def test_an_evaluation_that_cannot_be_done_says_why(
     demo_bundle: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, stdout, stderr = run(["evaluate", str(demo_bundle), "--quiet", *arguments], capsys)
+    status, stdout, stderr = run_here(["evaluate", str(demo_bundle), "--quiet", *arguments], capsys)
     assert (status, stdout) == (2, "")
     assert words in stderr
     assert "Traceback" not in stderr
@@ -167,18 +159,18 @@ def test_a_fit_by_time_is_evaluated_by_time(
     (words_only / "events.tsv").write_text("user_id\titem_id\ttimestamp\n" + "".join(moments), encoding="utf-8")
     out = tmp_path / "bundle"
     fitted = ["fit", str(words_only), "--out", str(out), "--epochs", "1", "--split", "time", "--relabel-ids", "--json"]
-    status, stdout, stderr = run(fitted, capsys)
+    status, stdout, stderr = run_here(fitted, capsys)
     assert status == 0, stderr
     rows = json.loads(stdout)["rows"]
-    status, stdout, stderr = run(["evaluate", str(out), "--json"], capsys)
+    status, stdout, stderr = run_here(["evaluate", str(out), "--json"], capsys)
     assert status == 0, stderr
     record = json.loads(stdout)
     assert (record["rows"], record["split"]) == (rows, "time")
     assert "tenth of the time span" in next(out.glob("versions/*/MODEL_CARD.md")).read_text()
-    status, _, stderr = run(["evaluate", str(out), "--split", "leave-one-out"], capsys)
+    status, _, stderr = run_here(["evaluate", str(out), "--split", "leave-one-out"], capsys)
     assert (status, "fitted on the split time" in stderr) == (2, True)
     # The ids of the bundle are none of the dataset's.
-    status, _, stderr = run(["evaluate", str(out), str(words_only)], capsys)
+    status, _, stderr = run_here(["evaluate", str(out), str(words_only)], capsys)
     assert (status, "0 events of items that the bundle knows" in stderr) == (3, True)
 
 
@@ -201,7 +193,7 @@ def test_a_fit_by_time_is_evaluated_by_time(
 def test_a_fit_that_cannot_be_done_says_why(
     words_only: Path, tmp_path: Path, arguments: list[str], status: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found, stdout, stderr = run(["fit", str(words_only), "--out", str(tmp_path / "b"), *arguments], capsys)
+    found, stdout, stderr = run_here(["fit", str(words_only), "--out", str(tmp_path / "b"), *arguments], capsys)
     assert (found, stdout) == (status, "")
     assert words in stderr
     assert "Traceback" not in stderr
@@ -210,7 +202,7 @@ def test_a_fit_that_cannot_be_done_says_why(
 
 def test_a_dataset_that_is_missing_or_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder in (tmp_path / "missing", tmp_path):
-        status, _, stderr = run(["fit", str(folder), "--out", str(tmp_path / "b")], capsys)
+        status, _, stderr = run_here(["fit", str(folder), "--out", str(tmp_path / "b")], capsys)
         assert status == 3
         assert str(folder) in stderr
 
@@ -232,7 +224,7 @@ def test_every_command_refuses_a_damaged_bundle_and_names_the_file(
     damaged: Path, command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     name, *rest = command
-    status, stdout, stderr = run([name, str(damaged), *rest], capsys)
+    status, stdout, stderr = run_here([name, str(damaged), *rest], capsys)
     assert (status, stdout) == (4, "")
     assert "embeddings.safetensors" in stderr
     assert "Traceback" not in stderr

@@ -5,25 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from mmrec.cli import main
+from tests.commands import run_here
 
 ITEMS = "item_id\ttitle\n" + "".join(f"i{n}\tthing number {n}\n" for n in range(9))
 EVENTS = "user_id\titem_id\tposition\n" + "".join(f"u{u}\ti{(u + n) % 9}\t{n}\n" for u in range(4) for n in range(4))
-
-
-def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
 
 
 def test_a_fit_says_what_its_semantic_ids_are_like(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "items.tsv").write_text(ITEMS, encoding="utf-8")
     (tmp_path / "events.tsv").write_text(EVENTS, encoding="utf-8")
     arguments = ["fit", str(tmp_path), "--out", str(tmp_path / "bundle"), "--epochs", "1", "--json"]
-    status, stdout, stderr = run([*arguments, "--tokenizer", "sequential"], capsys)
+    status, stdout, stderr = run_here([*arguments, "--tokenizer", "sequential"], capsys)
     assert status == 0, stderr
     found = json.loads(stdout)["tokens"]
     # Nine items in three digits to the base of three.
@@ -33,7 +25,9 @@ def test_a_fit_says_what_its_semantic_ids_are_like(tmp_path: Path, capsys: pytes
 
 
 def test_a_tokenizer_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, _, stderr = run(["fit", str(tmp_path), "--out", str(tmp_path / "bundle"), "--tokenizer", "bpe"], capsys)
+    status, _, stderr = run_here(
+        ["fit", str(tmp_path), "--out", str(tmp_path / "bundle"), "--tokenizer", "bpe"], capsys
+    )
     assert status == 2
     assert "'bpe'" in stderr
     assert "residual-kmeans, rq-vae, opq, random, sequential, collaborative" in stderr

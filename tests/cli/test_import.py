@@ -7,16 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mmrec.cli import main
 from mmrec.data.dataset import read_dataset
+from tests.commands import status_of
 from tests.data.importers.shop_files import write_events, write_feed_xml, write_orders, write_shopify
-
-
-def _status(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 @pytest.fixture
@@ -30,7 +23,7 @@ def source(tmp_path: Path) -> Path:
 
 def test_movielens(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    assert _status("import", "movielens", str(source), "--out", str(out)) == 0
+    assert status_of("import", "movielens", str(source), "--out", str(out)) == 0
     printed = capsys.readouterr()
     assert "events" in printed.out
     assert f"mmrec check {out}" in printed.err
@@ -40,7 +33,7 @@ def test_movielens(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_json(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    assert _status("import", "movielens", str(source), "-o", str(out), "--format", "tsv", "--json", "-q") == 0
+    assert status_of("import", "movielens", str(source), "-o", str(out), "--format", "tsv", "--json", "-q") == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out) == {
         "out": str(out),
@@ -60,10 +53,10 @@ def test_json(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_a_folder_in_use_needs_overwrite(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("import", "movielens", str(source), "--out", str(tmp_path / "out"))
-    assert _status(*arguments) == 0
-    assert _status(*arguments) == 3
+    assert status_of(*arguments) == 0
+    assert status_of(*arguments) == 3
     assert "pass --overwrite" in capsys.readouterr().err
-    assert _status(*arguments, "--overwrite", "--format", "csv") == 0
+    assert status_of(*arguments, "--overwrite", "--format", "csv") == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["events.csv", "items.csv"]
 
 
@@ -92,25 +85,25 @@ def test_a_folder_in_use_needs_overwrite(source: Path, tmp_path: Path, capsys: p
 def test_arguments_that_do_not_fit(
     arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _status("import", *arguments) == 2
+    assert status_of("import", *arguments) == 2
     assert message in capsys.readouterr().err
 
 
 def test_a_source_that_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _status("import", "recbole", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")) == 3
+    assert status_of("import", "recbole", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")) == 3
     assert "does not exist" in capsys.readouterr().err
 
 
 def test_from_a_shops_files_to_a_checked_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     export, orders = write_shopify(tmp_path / "products_export.csv"), write_orders(tmp_path / "orders_export.csv")
     out = tmp_path / "shop"
-    assert _status("import", "shopify", str(export), "--events", str(orders), "--out", str(out)) == 0
+    assert status_of("import", "shopify", str(export), "--events", str(orders), "--out", str(out)) == 0
     shown = capsys.readouterr()
     assert "left out 1 row: products whose status is 'draft'; --keep-unpublished keeps them" in shown.err
     assert f"mmrec fetch {out} --hosts cdn.shopify.com" in shown.err
     assert "rows left out   19" in shown.out
-    assert _status("check", str(out)) == 0
-    assert _status("import", "shopify", str(export), "-o", str(out), "--overwrite", "--items", "variant", "-q") == 0
+    assert status_of("check", str(out)) == 0
+    assert status_of("import", "shopify", str(export), "-o", str(out), "--overwrite", "--items", "variant", "-q") == 0
     assert capsys.readouterr().err.count("variant") == 0
     assert len(read_dataset(out).catalogue) == 60
 
@@ -119,16 +112,16 @@ def test_what_is_left_out_is_in_the_json(tmp_path: Path, capsys: pytest.CaptureF
     feed, events = write_feed_xml(tmp_path / "feed.xml"), write_events(tmp_path / "events.csv")
     out = tmp_path / "shop"
     arguments = ("import", "google-merchant", str(feed), "--events", str(events), "--out", str(out), "--json", "-q")
-    assert _status(*arguments) == 0
+    assert status_of(*arguments) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["items"], found["users"], found["events"], found["dropped"]) == (31, 12, 96, 7)
     assert found["picture_hosts"] == [{"host": "img.shop.example", "pictures": 30}]
     assert {"kind": "column", "what": "device", "count": 96, "example": "'phone' at events.csv:2"} in found["left_out"]
-    assert _status("check", str(out)) == 0
+    assert status_of("check", str(out)) == 0
 
 
 def test_a_shop_without_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     feed, out = write_feed_xml(tmp_path / "feed.xml"), tmp_path / "shop"
-    assert _status("import", "google-merchant", str(feed), "--out", str(out)) == 0
+    assert status_of("import", "google-merchant", str(feed), "--out", str(out)) == 0
     assert "mmrec fit needs them, so import again with --events FILE" in capsys.readouterr().err
     assert [path.name for path in out.iterdir()] == ["items.parquet"]

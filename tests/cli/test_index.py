@@ -8,16 +8,12 @@ from pathlib import Path
 import pytest
 
 from mmrec.bundle import open_bundle
-from mmrec.cli import main
 from tests.bundles import rewritten
+from tests.commands import Done, run_here
 
 
-def _run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(["index", *arguments])
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
+def _run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Done:
+    return run_here(["index", *arguments], capsys)
 
 
 @pytest.mark.parametrize(

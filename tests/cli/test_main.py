@@ -13,13 +13,8 @@ import pytest
 
 from mmrec.cli import EXIT_CODES, app, main
 from mmrec.errors import BundleError, FieldViolation, InvalidArgumentError, UnavailableError
-
-
-def _status(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
+from tests.commands import status_of
+from tests.meta.test_commands import NAMES
 
 
 @pytest.fixture
@@ -44,51 +39,15 @@ def _raising(err: BaseException) -> Callable[[], None]:
 
 
 def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _status("--help") == 0
+    assert status_of("--help") == 0
     shown = capsys.readouterr().out
-    assert re.findall(r"^  ([a-z][a-z-]*)  ", shown, re.MULTILINE) == [
-        "demo",
-        "import",
-        "fetch",
-        "check",
-        "adapt",
-        "embed",
-        "prepare",
-        "prompt",
-        "fit",
-        "evaluate",
-        "compare",
-        "recommend",
-        "rank",
-        "chat",
-        "explain",
-        "embed-user",
-        "rate",
-        "similar",
-        "search",
-        "tag",
-        "duplicates",
-        "mismatch",
-        "serve",
-        "top",
-        "bench-server",
-        "upsert",
-        "record",
-        "events",
-        "forget",
-        "delete",
-        "fold",
-        "info",
-        "index",
-        "keys",
-        "models",
-    ]
+    assert re.findall(r"^  ([a-z][a-z-]*)  ", shown, re.MULTILINE) == [*NAMES, "index", "keys", "models"]
     for code, words in EXIT_CODES.items():
         assert f"    {code:<4} {words}" in shown
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _status("--version") == 0
+    assert status_of("--version") == 0
     assert capsys.readouterr().out == "mmrec 0.1.0\n"
 
 
@@ -105,7 +64,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_usage_error_ends_with_2_and_says_so_on_stderr_alone(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _status(*arguments) == 2
+    assert status_of(*arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert message in err
@@ -141,10 +100,10 @@ def test_an_error_of_ours_ends_with_its_own_status(
     command: Callable[[Callable[[], None]], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     command(_raising(BundleError("manifest.json is missing; fit again")))
-    assert _status("info") == 4
+    assert status_of("info") == 4
     assert capsys.readouterr() == ("", "error: manifest.json is missing; fit again\n")
     command(_raising(UnavailableError("no server at localhost:1")))
-    assert _status("info") == 5
+    assert status_of("info") == 5
 
 
 def test_every_broken_field_is_named_once(
@@ -161,14 +120,14 @@ def test_every_broken_field_is_named_once(
             )
         )
     )
-    assert _status("info") == 2
+    assert status_of("info") == 2
     assert capsys.readouterr().err.splitlines() == [
         "error: 2 items break a rule",
         "  items[0].image: is empty",
         "  items[3]: has no words",
     ]
     command(_raising(InvalidArgumentError("k is -1; it must be 0 or more", field="k")))
-    assert _status("info") == 2
+    assert status_of("info") == 2
     assert capsys.readouterr().err == "error: k is -1; it must be 0 or more\n"
 
 
@@ -180,7 +139,7 @@ def test_an_unforeseen_error_ends_with_1_and_leaves_its_traceback_in_a_file(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     command(_raising(ZeroDivisionError("private words")))
-    assert _status("info") == 1
+    assert status_of("info") == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("internal error: ZeroDivisionError; this is a bug in mmrec. The traceback is in ")
@@ -194,7 +153,7 @@ def test_with_debug_the_traceback_is_shown_instead(
     command: Callable[[Callable[[], None]], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     command(_raising(ZeroDivisionError("private words")))
-    assert _status("--debug", "info") == 1
+    assert status_of("--debug", "info") == 1
     assert "ZeroDivisionError: private words" in capsys.readouterr().err
 
 
@@ -202,7 +161,7 @@ def test_ctrl_c_ends_with_130(
     command: Callable[[Callable[[], None]], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     command(_raising(KeyboardInterrupt()))
-    assert _status("info") == 130
+    assert status_of("info") == 130
     assert capsys.readouterr() == ("", "interrupted\n")
 
 
@@ -218,7 +177,7 @@ def test_a_missing_optional_package_names_its_extra(
         import open_clip  # noqa: F401
 
     command(needs_open_clip)
-    assert _status("info") == 4
+    assert status_of("info") == 4
     assert capsys.readouterr().err == (
         "error: this needs open_clip, which is not installed; run: pip install 'mmrec[encoders]'\n"
     )
@@ -228,7 +187,7 @@ def test_a_missing_module_of_our_own_is_a_bug_and_not_a_missing_extra(
     command: Callable[[Callable[[], None]], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     command(_raising(ModuleNotFoundError("No module named 'mmrec.gone'", name="mmrec.gone")))
-    assert _status("info") == 1
+    assert status_of("info") == 1
     assert capsys.readouterr().err.startswith("internal error: ModuleNotFoundError")
 
 
@@ -306,7 +265,7 @@ def test_the_entry_point_sets_defaults_and_keeps_what_the_user_set(
         seen.update(os.environ)
 
     command(look)
-    assert _status("info") == 0
+    assert status_of("info") == 0
     assert (seen["TOKENIZERS_PARALLELISM"], seen["TRANSFORMERS_VERBOSITY"]) == ("false", "debug")
 
 

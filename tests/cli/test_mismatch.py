@@ -6,27 +6,12 @@ import json
 
 import pytest
 
-from mmrec.cli import main
-
-
-def _run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
-
-
-@pytest.fixture(params=["bundle", "server"])
-def place(request: pytest.FixtureRequest) -> list[str]:
-    if request.param == "bundle":
-        return [str(request.getfixturevalue("demo_bundle"))]
-    return ["--server", request.getfixturevalue("demo_server")]
+from tests.commands import run_here
 
 
 def test_the_worst_come_first_and_pages_add_up(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["mismatch", *place, "--max-agreement", "1", "--json", "-q"]
-    status, out, err = _run([*asked, "--k", "1000"], capsys)
+    status, out, err = run_here([*asked, "--k", "1000"], capsys)
     assert (status, err) == (0, "")
     found = json.loads(out)
     assert found["total"] == len(found["items"]) > 50
@@ -35,18 +20,18 @@ def test_the_worst_come_first_and_pages_add_up(place: list[str], capsys: pytest.
     ids: list[str] = []
     token: list[str] = []
     for _ in range(3):
-        page = json.loads(_run([*asked, "--k", "4", *token], capsys)[1])
+        page = json.loads(run_here([*asked, "--k", "4", *token], capsys)[1])
         ids += [entry["item"]["item_id"] for entry in page["items"]]
         token = ["--page-token", page["next_page_token"]]
     assert ids == [entry["item"]["item_id"] for entry in found["items"][:12]]
 
 
 def test_the_worst_hundredth_unless_asked_for_items(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = _run(["mismatch", *place], capsys)
+    status, out, err = run_here(["mismatch", *place], capsys)
     assert status == 0
     assert out.splitlines()[0] == "1 of 1 items whose picture and words do not agree"
     assert "1%" in err
-    status, out, err = _run(["mismatch", *place, "--items", "p0003,nonsense,p0001", "--json"], capsys)
+    status, out, err = run_here(["mismatch", *place, "--items", "p0003,nonsense,p0001", "--json"], capsys)
     assert status == 0
     assert sorted(entry["item"]["item_id"] for entry in json.loads(out)["items"]) == ["p0001", "p0003"]
     assert err.startswith("not in the catalogue, skipped: nonsense\n")
@@ -63,12 +48,12 @@ def test_the_worst_hundredth_unless_asked_for_items(place: list[str], capsys: py
 def test_a_mistake_in_the_flags_ends_with_2(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, err = _run(["mismatch", "--server", "localhost:1", *arguments], capsys)
+    status, out, err = run_here(["mismatch", "--server", "localhost:1", *arguments], capsys)
     assert (status, out) == (2, "")
     assert message in err
 
 
 def test_a_page_token_of_another_question(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = _run(["mismatch", *place, "--page-token", "AAAA"], capsys)
+    status, out, err = run_here(["mismatch", *place, "--page-token", "AAAA"], capsys)
     assert (status, out) == (2, "")
     assert "next_page_token" in err

@@ -10,21 +10,13 @@ import pytest
 
 import mmrec
 from mmrec.bundle import open_bundle
-from mmrec.cli import main
 from mmrec.contract.events import UserEvent
 from mmrec.recommender.artefact import HOLDS_DELETIONS, HOLDS_EVENTS
 from mmrec_serving import BackgroundServer, ServerConfig
 from mmrec_serving.event_log import SqliteEventStore, StoreFolder
 from tests.cli.test_full_disk import ITEMS
+from tests.commands import run_here
 from tests.fake_engine import FakeEngine
-
-
-def _run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
 
 
 @pytest.fixture
@@ -50,7 +42,7 @@ def test_the_events_of_a_table_are_recorded_in_batches(
     table: Path, server: BackgroundServer, engine: FakeEngine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["record", str(table), "--server", server.target, "--batch", "2", "--request-id", "monday"]
-    status, out, err = _run(arguments, capsys)
+    status, out, err = run_here(arguments, capsys)
     assert status == 0
     assert "recording: 4 events in 3 batches, 1 refused" in err
     assert (
@@ -71,7 +63,7 @@ def test_it_goes_on_after_batches_that_were_answered(
     table: Path, server: BackgroundServer, engine: FakeEngine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["record", str(table), "--server", server.target, "--batch", "2", "--skip", "2", "--json", "-q"]
-    status, out, _ = _run(arguments, capsys)
+    status, out, _ = run_here(arguments, capsys)
     assert status == 0
     assert json.loads(out) == {"batches": 1, "done": 1, "refused": [], "validate_only": False}
     assert [request.events for request in engine.recorded] == [(UserEvent("b", "view", "v"),)]
@@ -90,7 +82,7 @@ def test_it_goes_on_after_batches_that_were_answered(
 def test_what_cannot_be_done_is_told(
     arguments: list[str], status: int, message: str, table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ended, _, err = _run([argument.format(table=table) for argument in arguments], capsys)
+    ended, _, err = run_here([argument.format(table=table) for argument in arguments], capsys)
     assert ended == status, err
     assert message in err
 
@@ -107,7 +99,7 @@ def test_a_fit_reads_what_a_server_has_recorded(tmp_path: Path, capsys: pytest.C
         recording.delete_user("deleted")
         # While a server has the store open.
         arguments = ["fit", str(folder), "--out", str(bundle), "--events-from", str(store), "--epochs", "1"]
-        status, _, err = _run([*arguments, "--device", "cpu"], capsys)
+        status, _, err = run_here([*arguments, "--device", "cpu"], capsys)
     assert status == 0, err
     opened = open_bundle(bundle)
     assert "events of deleted customers that are left out of the dataset: 2 (customers: 1)" in err
@@ -117,7 +109,7 @@ def test_a_fit_reads_what_a_server_has_recorded(tmp_path: Path, capsys: pytest.C
     engine = mmrec.Recommender.load(bundle, device="cpu")
     assert engine.info().users == 12
     assert len(engine.recommend(user_id="u1", k=12).items) == 5
-    status, _, err = _run([*arguments, "--events-from", str(tmp_path / "none")], capsys)
+    status, _, err = run_here([*arguments, "--events-from", str(tmp_path / "none")], capsys)
     assert status == 3
     assert "none" in err
 
@@ -127,15 +119,15 @@ def test_what_was_recorded_is_listed(server: BackgroundServer, capsys: pytest.Ca
     with mmrec.Client(server.target) as client:
         client.record_events([UserEvent("a", "view", "u", time=0.0), bought])
     arguments = ["events", "--user", "u", "--server", server.target]
-    status, out, err = _run([*arguments, "--k", "1"], capsys)
+    status, out, err = run_here([*arguments, "--k", "1"], capsys)
     assert status == 0
     assert out.splitlines()[-1].split() == ["1970-01-02", "00:00:00+00:00", "purchase", "b", "4.5", "e2"]
     token = err.partition("there are more: --page-token ")[2].strip()
-    status, out, _ = _run([*arguments, "--page-token", token, "--json"], capsys)
+    status, out, _ = run_here([*arguments, "--page-token", token, "--json"], capsys)
     found = json.loads(out)
     assert [(event["item_id"], event["time"]) for event in found["events"]] == [("a", 0.0)]
     assert found["next_page_token"] == ""
-    status, _, err = _run(["events", "--server", server.target], capsys)
+    status, _, err = run_here(["events", "--server", server.target], capsys)
     assert (status, "user_id is empty; pass the id of the customer" in err) == (2, True)
 
 
@@ -144,10 +136,10 @@ def test_a_customer_is_forgotten(
 ) -> None:
     with mmrec.Client(server.target) as client:
         client.record_events([UserEvent("a", "view", "u"), UserEvent("b", "view", "u"), UserEvent("b", "view", "v")])
-    status, out, _ = _run(["forget", "--user", "u", "--server", server.target], capsys)
+    status, out, _ = run_here(["forget", "--user", "u", "--server", server.target], capsys)
     assert (status, out.splitlines()[-1].split()) == (0, ["events", "removed", "2"])
-    status, out, _ = _run(["forget", "--user", "u", "--server", server.target, "--json"], capsys)
+    status, out, _ = run_here(["forget", "--user", "u", "--server", server.target, "--json"], capsys)
     assert (status, json.loads(out)) == (0, {"events": 0})
     assert [asked for asked in engine.asked if asked[0] == "delete-user"] == [("delete-user", 1)] * 2
-    status, _, err = _run(["forget", "--user", "u"], capsys)
+    status, _, err = run_here(["forget", "--user", "u"], capsys)
     assert (status, "--server is not given" in err) == (2, True)

@@ -10,30 +10,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from mmrec.cli import main
 from mmrec.data.dataset import read_dataset
 from mmrec.data.tables import read_table
 from mmrec.data.writing import write_table
+from tests.commands import run_here
 
 pytestmark = pytest.mark.slow(10)
 
 KINDS = "lamp,mug,clock,armchair,backpack,umbrella"
-
-
-def _run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
-
-
-@pytest.fixture(params=["bundle", "server"])
-def place(request: pytest.FixtureRequest) -> list[str]:
-    if request.param == "bundle":
-        return [str(request.getfixturevalue("demo_bundle"))]
-    # Long, for a machine that others use.
-    return ["--server", request.getfixturevalue("demo_server"), "--timeout", "250"]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +44,7 @@ def _columns(path: Path) -> dict:
 
 def test_labels_for_items_of_the_catalogue(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["tag", *place, "--items", "p0001,nonsense,p0002", "--labels", KINDS, "--k", "2", "--json"]
-    status, out, err = _run(asked, capsys)
+    status, out, err = run_here(asked, capsys)
     assert (status, err) == (0, "not in the catalogue, skipped: nonsense\n")
     reply = json.loads(out)
     assert [entry["item_id"] for entry in reply["items"]] == ["p0001", "p0002"]
@@ -70,7 +54,7 @@ def test_labels_for_items_of_the_catalogue(place: list[str], capsys: pytest.Capt
 
 
 def test_an_item_s_words_name_it(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = _run(["tag", *place, "--text", "an oak lamp", "--labels", KINDS, "--k", "1"], capsys)
+    status, out, err = run_here(["tag", *place, "--text", "an oak lamp", "--labels", KINDS, "--k", "1"], capsys)
     assert (status, err) == (0, "")
     assert out.splitlines()[0] == "Labels, with probabilities (not calibrated: use them for ranking only)"
     assert out.splitlines()[3].split()[:2] == ["1", "lamp"]
@@ -81,7 +65,7 @@ def test_a_column_s_values_are_labels_with_calibrated_probabilities(
 ) -> None:
     picture = sorted((demo_dataset / "images").iterdir())[0]
     asked = ["tag", *place, "--picture", str(picture), "--text", "a camping lamp", "--column", "category", "--json"]
-    status, out, err = _run(asked, capsys)
+    status, out, err = run_here(asked, capsys)
     assert (status, err) == (0, "")
     reply = json.loads(out)
     categories = set(read_dataset(demo_dataset).catalogue.attributes["category"])
@@ -94,7 +78,7 @@ def test_a_column_s_values_are_labels_with_calibrated_probabilities(
 def test_labels_from_a_file(place: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "labels.txt").write_text("lamp\n\nmug, enamel\n", encoding="utf-8")
     asked = ["tag", *place, "--text", "lamp", "--labels-file", str(tmp_path / "labels.txt"), "--json"]
-    status, out, _ = _run(asked, capsys)
+    status, out, _ = run_here(asked, capsys)
     assert status == 0
     assert sorted(tag["label"] for tag in json.loads(out)["items"][0]["tags"]) == ["lamp", "mug, enamel"]
 
@@ -103,13 +87,13 @@ def test_a_file_that_is_no_picture_is_refused_by_field(
     place: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "words.jpg").write_bytes(b"not a picture at all")
-    status, out, err = _run(["tag", *place, "--picture", str(tmp_path / "words.jpg"), "--labels", "a,b"], capsys)
+    status, out, err = run_here(["tag", *place, "--picture", str(tmp_path / "words.jpg"), "--labels", "a,b"], capsys)
     assert (status, out) == (2, "")
     assert "items[0]" in err
 
 
 def test_a_column_that_is_not_there(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = _run(["tag", *place, "--items", "p0001", "--column", "colour"], capsys)
+    status, out, err = run_here(["tag", *place, "--items", "p0001", "--column", "colour"], capsys)
     assert (status, out) == (2, "")
     assert "'colour'" in err
     assert "category" in err
@@ -131,16 +115,16 @@ def test_a_column_that_is_not_there(place: list[str], capsys: pytest.CaptureFixt
 def test_a_mistake_in_the_flags_ends_with_2(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, err = _run(["tag", *arguments], capsys)
+    status, out, err = run_here(["tag", *arguments], capsys)
     assert (status, out) == (2, "")
     assert message in err
 
 
 def test_a_folder_that_is_neither_a_bundle_nor_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = _run(["tag", str(tmp_path), "--column", "colour"], capsys)
+    status, out, err = run_here(["tag", str(tmp_path), "--column", "colour"], capsys)
     assert (status, out) == (3, "")
     assert "neither a bundle" in err
-    status, out, err = _run(["tag", str(tmp_path / "nowhere"), "--column", "colour"], capsys)
+    status, out, err = run_here(["tag", str(tmp_path / "nowhere"), "--column", "colour"], capsys)
     assert (status, out) == (3, "")
     assert "nowhere" in err
 
@@ -154,7 +138,7 @@ def test_a_column_is_filled_into_a_file(
 ) -> None:
     out_file = tmp_path / f"filled.{suffix}"
     asked = ["tag", str(half_known), "--column", "category", "--bundle", str(demo_bundle), "--out", str(out_file)]
-    status, out, err = _run([*asked, "--modality", "words", "--json", "--quiet"], capsys)
+    status, out, err = run_here([*asked, "--modality", "words", "--json", "--quiet"], capsys)
     assert (status, err) == (0, "")
     summary = json.loads(out)
     assert (summary["items"], summary["given"], summary["filled"], summary["empty"]) == (60, 30, 30, 0)
@@ -179,20 +163,20 @@ def test_what_is_filled_is_mostly_right_and_unsure_ones_stay_empty(
     half_known: Path, demo_dataset: Path, demo_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["tag", str(half_known), "--column", "category", "--bundle", str(demo_bundle), "--json", "--quiet"]
-    status, out, _ = _run(asked, capsys)
+    status, out, _ = run_here(asked, capsys)
     assert status == 0
     truth = read_dataset(demo_dataset).catalogue.attributes["category"]
     values = json.loads(out)["values"]
     filled = [(row["value"], right) for row, right in zip(values, truth, strict=True) if row["source"] == "filled"]
     assert sum(value == right for value, right in filled) >= 20
-    status, out, _ = _run([*asked, "--modality", "words", "--min-confidence", "1.0"], capsys)
+    status, out, _ = run_here([*asked, "--modality", "words", "--min-confidence", "1.0"], capsys)
     assert status == 0
     assert {row["source"] for row in json.loads(out)["values"]} <= {"given", "empty", "filled"}
     assert json.loads(out)["empty"] > 0
 
 
 def test_words_alone_need_no_bundle(half_known: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = _run(["tag", str(half_known), "--column", "category", "--modality", "words", "-q"], capsys)
+    status, out, err = run_here(["tag", str(half_known), "--column", "category", "--modality", "words", "-q"], capsys)
     assert (status, err) == (0, "")
     assert out.splitlines()[0] == "Column category"
     assert "Filled in (the first 20 of 30; --out writes all)" in out
@@ -214,6 +198,6 @@ def test_words_alone_need_no_bundle(half_known: Path, capsys: pytest.CaptureFixt
 def test_a_mistake_about_a_dataset(
     arguments: list[str], status: int, message: str, half_known: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, out, err = _run(["tag", str(half_known), *arguments, "-q"], capsys)
+    code, out, err = run_here(["tag", str(half_known), *arguments, "-q"], capsys)
     assert (code, out) == (status, "")
     assert message in err

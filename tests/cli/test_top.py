@@ -13,21 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from mmrec.cli import main
 from mmrec.contract.events import UserEvent
 from mmrec.errors import NotFoundError
 from mmrec.sdk.client import Client
 from mmrec_serving import BackgroundServer, ServerConfig
-from tests.commands import start
+from tests.commands import Done, run_here, start
 from tests.fake_engine import FakeEngine
 
 
-def _run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(["top", *arguments])
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
+def _run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Done:
+    return run_here(["top", *arguments], capsys)
 
 
 @pytest.fixture(scope="module")

@@ -9,20 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from mmrec.cli import main
 from mmrec.sdk.client import Client
 from mmrec_serving import BackgroundServer, ServerConfig
+from tests.commands import run_here
 from tests.fake_engine import FakeEngine
 
 JPEG = b"\xff\xd8 as far as the fake engine looks"
-
-
-def _run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
 
 
 @pytest.fixture
@@ -60,7 +52,7 @@ def shop(tmp_path: Path) -> Path:
 def test_the_items_of_a_folder_come_with_their_pictures_and_what_is_wrong_is_told(
     shop: Path, server: BackgroundServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, err = _run(["upsert", str(shop), "--server", server.target, "--batch", "3"], capsys)
+    status, out, err = run_here(["upsert", str(shop), "--server", server.target, "--batch", "3"], capsys)
     assert status == 0
     assert "upserting: 9 items ..." in err
     assert "upserting: 5 items in 3 batches, 4 refused" in err
@@ -82,16 +74,16 @@ def test_the_items_of_a_folder_come_with_their_pictures_and_what_is_wrong_is_tol
 def test_some_columns_of_items_that_exist_are_replaced(
     tmp_path: Path, shop: Path, server: BackgroundServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _run(["upsert", str(shop), "--server", server.target], capsys)
+    run_here(["upsert", str(shop), "--server", server.target], capsys)
     table = tmp_path / "halves.csv"
     table.write_text("item_id,title,half\nn1,Not read,fourth\nghost,Not there,fourth\n", encoding="utf-8")
-    status, _, err = _run(["upsert", str(table), "--server", server.target, "--fields", "half"], capsys)
+    status, _, err = run_here(["upsert", str(table), "--server", server.target, "--fields", "half"], capsys)
     assert status == 0
     assert "item ghost (row 3): there is no item 'ghost'" in err
     with Client(server.target) as client:
         (found,) = client.list_items('half = "fourth"').items
         assert (found.item_id, found.title) == ("n1", "Mug")
-    status, _, err = _run(["upsert", str(table), "--server", server.target, "--fields", "attributes."], capsys)
+    status, _, err = run_here(["upsert", str(table), "--server", server.target, "--fields", "attributes."], capsys)
     assert (status, "attributes.NAME" in err) == (2, True)
 
 
@@ -99,7 +91,7 @@ def test_json_is_one_document_with_everything_that_was_refused(
     shop: Path, server: BackgroundServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["upsert", str(shop / "items.csv"), "--server", server.target, "--json", "--quiet", "--wait"]
-    status, out, err = _run(arguments, capsys)
+    status, out, err = run_here(arguments, capsys)
     assert (status, err) == (0, "")
     found = json.loads(out)
     assert (found["batches"], found["done"], found["validate_only"]) == (1, 5, False)
@@ -108,7 +100,7 @@ def test_json_is_one_document_with_everything_that_was_refused(
 
 
 def test_checking_changes_nothing(shop: Path, server: BackgroundServer, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = _run(["upsert", str(shop), "--server", server.target, "--validate-only"], capsys)
+    status, out, err = run_here(["upsert", str(shop), "--server", server.target, "--validate-only"], capsys)
     assert status == 0
     assert "checking: 5 items in 1 batches, 4 refused" in err
     assert "items that would be done" in out
@@ -124,16 +116,16 @@ def test_a_load_that_breaks_goes_on_where_it_was(
     lines = [json.dumps({"item_id": f"n{n}", "title": title}) for n, title in enumerate(titles)]
     table.write_text("\n".join(lines), encoding="utf-8")
     arguments = ["upsert", str(table), "--server", server.target, "--batch", "1", "--request-id", "load"]
-    status, out, err = _run(arguments, capsys)
+    status, out, err = run_here(arguments, capsys)
     assert (status, out) == (1, "")
     assert "to continue, run the same command with --skip 2" in err
     assert "error: after 2 answered batches: internal error" in err
     table.write_text("\n".join(lines).replace("trap: raise", "Hat"), encoding="utf-8")
-    status, out, err = _run([*arguments, "--skip", "2", "--json"], capsys)
+    status, out, err = run_here([*arguments, "--skip", "2", "--json"], capsys)
     assert status == 0
     assert (json.loads(out)["done"], json.loads(out)["batches"]) == (2, 2)
     # The same load once more changes nothing.
-    status, out, err = _run([*arguments, "--json"], capsys)
+    status, out, err = run_here([*arguments, "--json"], capsys)
     assert json.loads(out)["done"] == 4
     with Client(server.target) as client:
         assert (client.info().items, client.info().versions.catalogue) == (24, "c1+4")
@@ -157,7 +149,7 @@ def test_a_load_that_breaks_goes_on_where_it_was(
 def test_a_mistake_is_told(
     arguments: list[str], status: int, message: str, shop: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, out, err = _run([word.replace("{shop}", str(shop)) for word in arguments], capsys)
+    code, out, err = run_here([word.replace("{shop}", str(shop)) for word in arguments], capsys)
     assert (code, out) == (status, "")
     assert message in err
 
@@ -167,16 +159,16 @@ def test_a_server_that_is_not_there_ends_with_5(shop: Path, capsys: pytest.Captu
         closed.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can take the port meanwhile
         address = f"127.0.0.1:{closed.getsockname()[1]}"
         for command in (["upsert", str(shop)], ["delete", "p1"]):
-            status, out, err = _run([*command, "--server", address, "--timeout", "30"], capsys)
+            status, out, err = run_here([*command, "--server", address, "--timeout", "30"], capsys)
             assert (status, out) == (5, "")
             assert f"no mmrec server answers at {address}" in err
 
 
 def test_a_token_goes_along(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with BackgroundServer(FakeEngine, ServerConfig(port=0, token="s3cret", changes_in_memory=True)) as server:
-        assert _run(["upsert", str(shop), "--server", server.target], capsys)[0] == 5
-        assert _run(["upsert", str(shop), "--server", server.target, "--token", "s3cret"], capsys)[0] == 0
-        assert _run(["delete", "n1", "--server", server.target, "--token", "s3cret"], capsys)[0] == 0
+        assert run_here(["upsert", str(shop), "--server", server.target], capsys)[0] == 5
+        assert run_here(["upsert", str(shop), "--server", server.target, "--token", "s3cret"], capsys)[0] == 0
+        assert run_here(["delete", "n1", "--server", server.target, "--token", "s3cret"], capsys)[0] == 0
 
 
 # --- delete ---
@@ -185,12 +177,12 @@ def test_a_token_goes_along(shop: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_items_are_removed_and_what_is_not_there_is_told(
     server: BackgroundServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, err = _run(["delete", "item-1", "ghost", "item-2", "--server", server.target], capsys)
+    status, out, err = run_here(["delete", "item-1", "ghost", "item-2", "--server", server.target], capsys)
     assert (status, err) == (0, "the catalogue has no item 'ghost'; it holds 20 items\n")
     assert ["items", "removed", "2"] in [line.split() for line in out.splitlines()]
-    status, out, err = _run(["delete", "item-1", "--server", server.target, "--json"], capsys)
+    status, out, err = run_here(["delete", "item-1", "--server", server.target, "--json"], capsys)
     assert (status, out, err) == (3, "", "error: the catalogue has no item 'item-1'; it holds 18 items\n")
-    status, out, err = _run(["delete", "item-3", "--server", server.target, "--json", "--validate-only"], capsys)
+    status, out, err = run_here(["delete", "item-3", "--server", server.target, "--json", "--validate-only"], capsys)
     assert (status, err) == (0, "")
     assert json.loads(out)["entries"] == [{"id": "item-3", "error": None}]
     with Client(server.target) as client:
@@ -210,10 +202,10 @@ def test_a_dataset_goes_into_a_real_server_and_can_be_found(
     (tmp_path / "images" / "new.jpg").write_bytes(picture.read_bytes())
     (tmp_path / "items.tsv").write_text("item_id\ttitle\timage\nnew\tQuartz reading lamp\tnew.jpg\n", encoding="utf-8")
     with BackgroundServer(lambda: mmrec.Recommender.load(demo_bundle, device="cpu")) as server:
-        status, _, err = _run(["upsert", str(tmp_path), "--server", server.target, "--timeout", "120"], capsys)
+        status, _, err = run_here(["upsert", str(tmp_path), "--server", server.target, "--timeout", "120"], capsys)
         assert status == 0, err
         with Client(server.target, timeout=120) as client:
             assert client.search("quartz reading lamp", k=1, modality="words").item_ids == ("new",)
             assert "new" in client.recommend(["p0001"], k=100).item_ids
-            assert _run(["delete", "new", "--server", server.target, "--timeout", "120"], capsys)[0] == 0
+            assert run_here(["delete", "new", "--server", server.target, "--timeout", "120"], capsys)[0] == 0
             assert client.info().items == 60
