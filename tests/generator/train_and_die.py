@@ -5,7 +5,6 @@ was killed at every one of `PLACES` on its way, to FOLDER. Forked rather than st
 """
 
 import json
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from mmrec.generator.validation import ValidationSet
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NoProgress
 from mmrec.runtime.trainer import TrainingRun
+from tests.children import die, end_of
 from tests.generator.conftest import make_small
 
 HISTORIES = [
@@ -50,10 +50,6 @@ PLACES = (
     ("validation", 0),
 )
 """Where a run is killed, and after how many times of passing there; each goes on from the one before."""
-
-
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Counted:
@@ -126,13 +122,8 @@ def train(folder: Path, config: TrainingConfig, checkpoint: Path | None, progres
 
 
 def forked(place: str, left: int, folder: Path, config: TrainingConfig, checkpoint: Path | None) -> None:
-    child = os.fork()
-    if not child:
-        train(folder, config, checkpoint, arm(place, left))
-        os._exit(0)
-    status = os.waitpid(child, 0)[1]
-    expected = 0 if place == "-" else signal.SIGKILL
-    assert status == expected, f"{place} {left}: ended with {status}"
+    ended = end_of(lambda: train(folder, config, checkpoint, arm(place, left)))
+    assert ended == (0 if place == "-" else -signal.SIGKILL), f"{place} {left}: ended with {ended}"
 
 
 if __name__ == "__main__":

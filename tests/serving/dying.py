@@ -1,16 +1,12 @@
 """Kills a store at every named failpoint each time it is passed, lets it go on, and prints what came of it as JSON.
 
-One process imports everything and forks a child for each run. A child that is to die sends itself SIGKILL, which
-nothing in it can catch or clean up after. What it has had acknowledged it writes to a log first.
+One process imports everything and forks a child for each run. What a child has had acknowledged it writes to a log.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sqlite3
-import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -18,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import pytest
+
 from mmrec.errors import MmrecError
+from tests.children import die, end_of
 
 Store = TypeVar("Store")
 
@@ -80,43 +79,37 @@ class Life(Generic[Store]):
             db.close()
 
     def _run(self, folder: Path, log: Path, die_at: tuple[str, int] = ("", 0), look: bool = False) -> int:
-        """The steps that are not in the log, in a child of its own; how it ended: 0, or minus the signal."""
-        child = os.fork()
-        if child:
-            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        try:
-            first = len(_lines(log))
-            step = first
-            hits: Counter[str] = Counter()
+        """The steps that are not in the log, in a child of its own; see `end_of`."""
+        first = len(_lines(log))
+        step = first
+        hits: Counter[str] = Counter()
 
-            def failpoint(name: str) -> None:
-                assert name in self.failpoints
-                hits[name] += 1
-                if look:
-                    _write(log.with_suffix(".passed"), name)
-                if (name, hits[name]) == die_at:
-                    os.kill(os.getpid(), signal.SIGKILL)
+        def failpoint(name: str) -> None:
+            assert name in self.failpoints
+            hits[name] += 1
+            if look:
+                _write(log.with_suffix(".passed"), name)
+            if (name, hits[name]) == die_at:
+                die()
 
+        def live() -> None:
+            nonlocal step
             with self.opened(folder, failpoint, lambda: step) as store:
                 for step in range(first, len(self.steps)):
                     self.steps[step](store)
                     _write(log, json.dumps(self._content(folder) if look else None))
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
+
+        return end_of(live)
 
 
 def refuses_in_a_child(write: Callable[[], object]) -> bool:
     """Whether a store that was opened before a fork refuses to write in the child."""
-    child = os.fork()
-    if not child:
-        try:
+
+    def refused() -> None:
+        with pytest.raises(MmrecError, match="was opened before this process was forked"):
             write()
-        except MmrecError as err:
-            os._exit(0 if "was opened before this process was forked" in err.message else 1)
-        os._exit(2)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    return end_of(refused) == 0
 
 
 def _write(log: Path, line: str) -> None:

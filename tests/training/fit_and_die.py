@@ -6,16 +6,15 @@ Prints a JSON line for each: how it ended, whether a bundle is there, and the st
 """
 
 import json
-import os
-import signal
 import sys
-import traceback
+from functools import partial
 from pathlib import Path
 
 from mmrec.bundle import open_bundle
 from mmrec.errors import MmrecError
 from mmrec.runtime.progress import NoProgress
 from mmrec.training import fit_dataset
+from tests.children import die, end_of
 from tests.conftest import quick_fit
 
 
@@ -35,17 +34,7 @@ class Deadly(NoProgress):
         if self.stage in self.current:
             self.count -= 1
             if self.count < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-
-def fit(dataset: Path, out: Path, progress: Deadly) -> None:
-    code = 1
-    try:
-        fit_dataset(dataset, out, quick_fit(), progress)
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    os._exit(code)
+                die()
 
 
 def is_there(bundle: Path) -> bool:
@@ -61,9 +50,6 @@ if __name__ == "__main__":
         stage, _, count = kill.partition(":")
         told = out.with_name("stages.txt")
         told.write_text("")
-        child = os.fork()
-        if not child:
-            fit(dataset, out, Deadly(told, stage, int(count)))
-        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        ended = end_of(partial(fit_dataset, dataset, out, quick_fit(), Deadly(told, stage, int(count))))
         line = {"kill": kill, "ended": ended, "bundle": is_there(out), "stages": told.read_text().splitlines()}
         print(json.dumps(line), flush=True)

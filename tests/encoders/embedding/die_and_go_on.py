@@ -1,7 +1,7 @@
 """Kills a real embedding job at every named failpoint, lets it go on, and writes what came of it as JSON.
 
 One process imports everything, by a run of its own, and forks a child for each further run; with one thread for torch
-there are none to be lost. A child that is to die sends itself SIGKILL, which nothing in it can catch or clean up after.
+there are none to be lost.
 """
 
 from __future__ import annotations
@@ -9,10 +9,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-import os
 import shutil
-import signal
-import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +22,7 @@ from mmrec_encoders.fusion_training import FusionConfig
 from mmrec_encoders.small_clip import SmallClipShape
 from mmrec_encoders.small_clip_training import SmallClipConfig
 from mmrec_encoders.training import ItemEncoderConfig
+from tests.children import die, end_of
 
 TRAINING = ItemEncoderConfig(
     SmallClipConfig(shape=SmallClipShape(dim=16, width=4, image_size=32), epochs=1, batch_size=8),
@@ -48,29 +46,24 @@ def config_of(model: Path) -> EmbedConfig:
 
 
 def run(dataset: Path, config: EmbedConfig, out: Path, log: Path, die_at: str = "", hit: int = 1) -> int:
-    """One run in a child of its own; how it ended: 0, or minus the signal."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    try:
-        hits = 0
+    """One run in a child of its own; see `end_of`."""
+    hits = 0
 
-        def failpoint(name: str) -> None:
-            nonlocal hits
-            assert name in FAILPOINTS
-            with log.open("a") as file:
-                file.write(f"{name}\n")
-            hits += name == die_at
-            if hits == hit:
-                os.kill(os.getpid(), signal.SIGKILL)
+    def failpoint(name: str) -> None:
+        nonlocal hits
+        assert name in FAILPOINTS
+        with log.open("a") as file:
+            file.write(f"{name}\n")
+        hits += name == die_at
+        if hits == hit:
+            die()
 
+    def embed() -> None:
         summary = embed_dataset(dataset, out, config, failpoint=failpoint)
         with log.open("a") as file:
             file.write(f"written {summary.shards_written}\n")
-        os._exit(0)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
+
+    return end_of(embed)
 
 
 def content(out: Path) -> dict[str, str]:

@@ -1,7 +1,5 @@
 """Makes three changes of a catalogue, told one by one on stdout when they are acknowledged, and dies at a failpoint."""
 
-import os
-import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +7,7 @@ from mmrec.contract.changes import DeleteRequest, UpsertRequest
 from mmrec.contract.items import ItemInput
 from mmrec_serving.change_log import SqliteChangeStore, StoreFolder
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
+from tests.children import die
 from tests.serving.dict_engine import BASE, DictEngine
 
 folder, where, nth = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
@@ -19,7 +18,7 @@ def failpoint(name: str) -> None:
     global passed
     passed += name == where
     if name == where and passed == nth:
-        os.kill(os.getpid(), signal.SIGKILL)
+        die()
 
 
 store = SqliteChangeStore(StoreFolder(folder), BASE.catalogue, failpoint=failpoint)

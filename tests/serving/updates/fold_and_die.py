@@ -8,9 +8,9 @@ item comes, one is replaced and one goes.
 """
 
 import json
-import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
@@ -19,6 +19,7 @@ from mmrec.recommender import Recommender
 from mmrec_serving.updates.bundle_position import open_store
 from mmrec_serving.updates.compaction import fold, fold_offline
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
+from tests.children import die, end_of
 
 bundle, store = Path(sys.argv[1]), Path(sys.argv[2])
 loaded = Recommender.load(bundle, device="cpu")
@@ -46,24 +47,23 @@ def served(number: int) -> dict[str, object]:
     return told
 
 
+def fold_until(point: str) -> None:
+    def failpoint(name: str) -> None:
+        if name == point:
+            die()
+
+    if not point.startswith("swap:"):
+        fold_offline(bundle, store, failpoint=failpoint)
+        return
+    engine = loaded.load_current()
+    opened = open_store(store, engine.bundle)
+    changes = CatalogueChanges(engine, opened, failpoint=lambda name: failpoint(f"swap:{name}"))
+    changes.replay()
+    fold(bundle, changes.store, changes.store.announce)
+    changes.adopt()
+
+
 served(0)
 for number, point in enumerate(sys.argv[3:], start=1):
-    child = os.fork()
-    if not child:
-
-        def die(name: str, point: str = point) -> None:
-            if name == point:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        if not point.startswith("swap:"):
-            fold_offline(bundle, store, failpoint=die)
-            os._exit(0)
-        engine = loaded.load_current()
-        changes = CatalogueChanges(engine, open_store(store, engine.bundle), failpoint=lambda name: die(f"swap:{name}"))
-        changes.replay()
-        fold(bundle, changes.store, changes.store.announce)
-        changes.adopt()
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    killed = end_of(partial(fold_until, point)) == -signal.SIGKILL
     print(json.dumps({"point": point, "killed": killed, **served(number)}), flush=True)
