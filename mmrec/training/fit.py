@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -39,7 +40,6 @@ from mmrec.data.summary import DatasetSummary
 from mmrec.data.word_columns import find_words
 from mmrec.evaluation.metrics import MetricRow
 from mmrec.evaluation.relabelling import relabel_catalogue, relabel_interactions, shuffled_rows
-from mmrec.generator.curves import draw_curves
 from mmrec.generator.model import Generator
 from mmrec.generator.sentence_bank import SentenceBank
 from mmrec.generator.sentence_training import train_sentences
@@ -338,7 +338,7 @@ def _fit(
         if config.compare_modalities:
             evaluation = replace(evaluation, rows=(*evaluation.rows, *modality_rows()))
             clock.lap("compare modalities")
-        version = _publish(writer, job, _Made(encoded, ranking, evaluation, tokens, thumbnails), key)
+        version = _publish(writer, job, work, _Made(encoded, ranking, evaluation, tokens, thumbnails), key)
         clock.lap("publish")
         work.keep(KEPT)
     result = FitResult(
@@ -720,7 +720,7 @@ def _modality_rows_of_side(
 # --- publication ------------------------------------------------------------------------------------------------------
 
 
-def _publish(writer: BundleWriter, job: _Job, made: _Made, key: dict[str, Any]) -> Path:
+def _publish(writer: BundleWriter, job: _Job, work: WorkFolder, made: _Made, key: dict[str, Any]) -> Path:
     data, config = job.data, job.config
     ranking, evaluation, tokens = made.ranking, made.evaluation, made.tokens
     parts, training = ranking.ranker.parts, ranking.trained.result
@@ -736,7 +736,8 @@ def _publish(writer: BundleWriter, job: _Job, made: _Made, key: dict[str, Any]) 
         "tasks": [figures.as_json() for figures in ranking.trained.tasks],
     }
     writer.write_json("metrics.json", metrics)
-    draw_curves(training, writer.path("curves.png"))
+    if training.epochs:
+        shutil.copyfile(work.folder / "generator" / "curves.png", writer.path("curves.png"))
     versions = Versions(
         model=_short_hash(json.dumps(key, sort_keys=True)),
         catalogue=_short_hash(key["dataset"]),
