@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ from tests.conftest import tiny_fit
 from tests.generator.conftest import make_small
 from tests.language.tiny_models import save_tiny
 
+pytestmark = pytest.mark.slow(10)
+
 ITEMS, USERS, LENGTH = 16, 60, 8
 SHOP = Catalogue(
     item_ids=tuple(f"i{row}" for row in range(ITEMS)),
@@ -66,12 +69,14 @@ RUN = TrainingRun(Processes("cpu"))
 QUICK = InstructionTrainingConfig(epochs=4, batch_examples=64, batch_positions=64, learning_rate=1e-2)
 
 
+@cache
+def vector_of(word: str) -> npt.NDArray[np.float64]:
+    return np.random.default_rng(list(word.encode())).normal(size=24)
+
+
 def encode(texts: Sequence[str]) -> npt.NDArray[np.float32]:
     """A unit vector for each text: the sum of vectors of its words, random but the same wherever they stand."""
-    rows = [
-        np.sum([np.random.default_rng(list(word.encode())).normal(size=24) for word in text.split() or ["."]], axis=0)
-        for text in texts
-    ]
+    rows = [np.sum([vector_of(word) for word in text.split() or ["."]], axis=0) for text in texts]
     return np.array([row / np.linalg.norm(row) for row in rows], np.float32)
 
 

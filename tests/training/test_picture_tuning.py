@@ -61,17 +61,23 @@ def test_many_pictures_tune_the_image_model_once_and_the_better_one_is_taken(
     assert "kept from an earlier fit: choice-of-image-encoder" in again.ends
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Vectors of the packaged encoders, which are computed once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.parametrize(
     "change",
     [{"finetune_from": 60}, {"finetune_from": 0}, {"finetune_minutes": 0.0}, {"image_model": EFFICIENTNET}],
     ids=["few pictures", "never", "no time", "named"],
 )
 def test_otherwise_the_image_model_stays_as_it_came(
-    demo_dataset: Path, tmp_path: Path, change: dict[str, object]
+    demo_dataset: Path, cache: Path, tmp_path: Path, change: dict[str, object]
 ) -> None:
     stages = Stages()
     config = replace(CONFIG, **change)  # type: ignore[arg-type]
-    found = encode_dataset(read_dataset(demo_dataset), "pictures", config, WorkFolder(tmp_path), stages)
+    found = encode_dataset(read_dataset(demo_dataset), "pictures", config, WorkFolder(tmp_path), stages, cache)
     assert isinstance(found.encoder.image, EfficientNetEncoder)
     assert "choosing the image encoder" not in stages.ends
 
