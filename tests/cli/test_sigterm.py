@@ -122,7 +122,7 @@ def test_an_evaluation_leaves_no_part_of_a_report(demo_bundle: Path, tmp_path: P
 
 def test_a_demo_takes_its_server_with_it(tmp_path: Path) -> None:
     with start(
-        "demo", "--out", tmp_path / "demo", "--items", "50", "--users", "40", "--keep", "--port", "0"
+        "demo", "--out", tmp_path / "demo", "--items", "50", "--users", "20", "--keep", "--port", "0"
     ) as process:
         end_at(process, "the server keeps running")
 
