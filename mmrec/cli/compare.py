@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.evaluation_options import CutoffsOption, ReportOption, SplitOption, read_cutoffs
+from mmrec.cli.evaluation_options import CutoffsOption, QuestionsOption, ReportOption, SplitOption, read_cutoffs
 from mmrec.cli.options import Compute
 from mmrec.cli.output import Output
 
@@ -24,6 +24,7 @@ def compare(
     ] = "fused",
     split: SplitOption = "",
     cutoffs: CutoffsOption = "",
+    questions: QuestionsOption = -1,
     report: ReportOption = "",
     *,
     compute: Compute,
@@ -48,7 +49,13 @@ def compare(
     result = compare_bundles(
         bundles,
         dataset or None,
-        EvaluationSettings(split, lengths, device=compute.device, dtype=compute.dtype),
+        EvaluationSettings(
+            split,
+            lengths,
+            questions=None if questions == -1 else questions,
+            device=compute.device,
+            dtype=compute.dtype,
+        ),
         ranker=ranker,
         progress=output.progress(),
         note=output.note,

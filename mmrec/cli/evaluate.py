@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.evaluation_options import CutoffsOption, ReportOption, SplitOption, read_cutoffs
+from mmrec.cli.evaluation_options import CutoffsOption, QuestionsOption, ReportOption, SplitOption, read_cutoffs
 from mmrec.cli.options import Compute
 from mmrec.cli.output import Output
 
@@ -18,6 +18,7 @@ def evaluate(
     ] = "",
     split: SplitOption = "",
     cutoffs: CutoffsOption = "",
+    questions: QuestionsOption = -1,
     beam_sample: Annotated[
         int,
         typer.Option(
@@ -65,7 +66,14 @@ def evaluate(
     result = evaluate_bundle(
         bundle,
         dataset or None,
-        EvaluationSettings(split, lengths, None if beam_sample == -1 else beam_sample, compute.device, compute.dtype),
+        EvaluationSettings(
+            split,
+            lengths,
+            questions=None if questions == -1 else questions,
+            beam_sample=None if beam_sample == -1 else beam_sample,
+            device=compute.device,
+            dtype=compute.dtype,
+        ),
         progress=output.progress(),
         note=output.note,
     )

@@ -17,6 +17,12 @@ SplitOption = Annotated[
 CutoffsOption = Annotated[
     str, typer.Option("--cutoffs", metavar="K,K,...", help="List lengths to measure at; left out: 5,10,20.")
 ]
+QuestionsOption = Annotated[
+    int,
+    typer.Option(
+        "--questions", metavar="N", help="Users to ask, evenly chosen; 0: all; -1: chosen for speed, all where few."
+    ),
+]
 ReportOption = Annotated[
     str,
     typer.Option("--report", metavar="FOLDER", help="Also write report.md and report.html with plots into it."),

@@ -19,7 +19,7 @@ def print_evaluation(output: Output, evaluation: Evaluation) -> None:
     """Accuracy of every ranker, with seen items removed and kept."""
     _print_accuracy(
         output,
-        f"{evaluation.questions:,} users, ranked among {evaluation.items:,} items",
+        f"{evaluation.users}, ranked among {evaluation.items:,} items",
         evaluation.rows,
         evaluation.cutoffs,
         evaluation.cutoff,

@@ -33,6 +33,10 @@ class Split(NamedTuple):
     histories: list[npt.NDArray[np.int32]]
     targets_U: npt.NDArray[np.int32]
 
+    def take(self, places: npt.NDArray[np.int64]) -> Split:
+        """Some of the questions. Shape of `places`: (q,), int64."""
+        return Split(self.users_U[places], [self.histories[place] for place in places.tolist()], self.targets_U[places])
+
 
 class LeaveOneOut(NamedTuple):
     """train: training events, of the same users in the same rows.  validation, test: questions."""

@@ -26,7 +26,7 @@ from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.limits import check_numbers
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.training.beam_check import BeamCheck, check_beam, quick_sample
-from mmrec.training.evaluation import Evaluation, compare_with_floor, evaluate
+from mmrec.training.evaluation import Evaluation, chosen_questions, compare_with_floor, evaluate
 from mmrec.training.leak_check import count_known_answers
 from mmrec.training.ratings import rating_rows, split_ratings
 from mmrec.training.saved_ranks import AnsweredQuestions, catalogue_hash
@@ -89,6 +89,8 @@ class EvaluationSettings:
     Attributes:
         split: ``leave-one-out`` or ``time``; empty for the one the bundle was fitted with.
         cutoffs: List lengths; None for 5, 10 and 20.
+        questions: Most users who are asked, evenly chosen; None for as many as take minutes (all of a small dataset), 0
+            for all.
         beam_sample: Questions on which the beam is compared with exact ranking: None for as many as are quick, 0 for
             no such comparison.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -97,12 +99,13 @@ class EvaluationSettings:
 
     split: str = ""
     cutoffs: Sequence[int] | None = None
+    questions: int | None = None
     beam_sample: int | None = None
     device: str = "auto"
     dtype: str = "auto"
 
     def __post_init__(self) -> None:
-        check_numbers(self, "beam_sample", low=0)
+        check_numbers(self, "questions", "beam_sample", low=0)
 
 
 def evaluate_bundle(
@@ -151,8 +154,10 @@ def evaluate_bundle(
         divided = divided._replace(test=_answerable(divided.test, parts.catalogue.alive_N))
     if dataset is not None or wanted != own_split:
         _refuse_leaks(opened, parts, own_split, interactions, divided, wanted)
+    of = len(divided.test.targets_U)
+    divided = divided._replace(test=chosen_questions(divided.test, len(parts.catalogue), settings.questions))
     ranker = RankingModel(parts, where, number_format)
-    evaluation = evaluate(ranker, parts.blends, divided.train, divided.test, progress, cutoffs=lengths)
+    evaluation = evaluate(ranker, parts.blends, divided.train, divided.test, progress, of=of, cutoffs=lengths)
     if dataset is None and wanted == own_split and parts.rating_model is not None:
         split = split_ratings(parts.rated, wanted, interactions, split_events(interactions, wanted, opened.root))
         if split is not None:
@@ -190,8 +195,7 @@ def _fitted_min_rating(bundle: Bundle) -> float | None:
 
 def _answerable(test: Split, alive_N: npt.NDArray[np.bool_]) -> Split:
     """The questions whose target is not deleted."""
-    chosen = np.flatnonzero(alive_N[test.targets_U])
-    return Split(test.users_U[chosen], [test.histories[place] for place in chosen.tolist()], test.targets_U[chosen])
+    return test.take(np.flatnonzero(alive_N[test.targets_U]))
 
 
 def _refuse_leaks(

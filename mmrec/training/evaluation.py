@@ -55,6 +55,11 @@ ORDER = (
 )
 """Rows of the table, in order."""
 
+DEFAULT_SCORES = 2**30
+"""Scores of one ranker, questions times items, up to which all questions are asked by default: some minutes."""
+LEAST_QUESTIONS = 2_000
+"""Questions that are asked by default however large the catalogue is, as far as there are as many."""
+
 FLOORS = ("graph-text", "pair-counts", "item-knn", "transitions", "popularity")
 """Rows that need no training; the best of them is what the others are tested against."""
 
@@ -66,6 +71,7 @@ class Evaluation:
     Attributes:
         rows: One per ranker and treatment of seen items.
         questions: Test users asked.
+        of: Test users from whom they were chosen, evenly.
         items: Size of the catalogue that is ranked.
         cutoffs: Ascending list lengths.
         answers_in_history: Questions that ask for an item of the history.
@@ -77,6 +83,7 @@ class Evaluation:
     rows: tuple[MetricRow, ...]
     questions: int
     items: int
+    of: int = 0
     cutoffs: tuple[int, ...] = CUTOFFS
     answers_in_history: int = 0
     slices: tuple[QuestionSlice, ...] = ()
@@ -91,6 +98,11 @@ class Evaluation:
     def row(self, name: str, seen: str = "removed") -> MetricRow:
         """The row of a ranker."""
         return next(row for row in self.rows if (row.name, row.seen) == (name, seen))
+
+    @property
+    def users(self) -> str:
+        """Who was asked, in words: ``1,200 users``, or ``1,200 of 90,000 users``."""
+        return f"{self.questions:,} of {self.of:,} users" if self.of > self.questions else f"{self.questions:,} users"
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -110,11 +122,12 @@ class Evaluation:
         return max(floors, key=lambda row: row.ndcg[self.cutoff]).name
 
     def as_json(self) -> dict[str, Any]:
-        """``{"rows": [...], "questions": ..., "answers_in_history": ..., "items": ..., "cutoffs": [...], "slices":
-        [...], "ratings": [...]}``."""
+        """``{"rows": [...], "questions": ..., "of": ..., "answers_in_history": ..., "items": ..., "cutoffs": [...],
+        "slices": [...], "ratings": [...]}``."""
         return {
             "rows": [row.as_json() for row in self.rows],
             "questions": self.questions,
+            "of": self.of,
             "answers_in_history": self.answers_in_history,
             "items": self.items,
             "cutoffs": list(self.cutoffs),
@@ -182,6 +195,23 @@ def fit_blends(
     return {name: replace(blend, cold_share=cold_share) for name, blend in fitted.items()}
 
 
+def chosen_questions(test: Split, items: int, most: int | None = None) -> Split:
+    """The questions that are asked: all of a small dataset, evenly chosen ones of a large one.
+
+    Ranking one target among the whole catalogue costs as much as there are items, so that all questions of a large
+    dataset would take days.
+
+    Args:
+        test: All questions.
+        items: Size of the catalogue.
+        most: Most questions; None for as many as take minutes, 0 for all.
+    """
+    of = len(test.targets_U)
+    if most is None:
+        most = max(LEAST_QUESTIONS, DEFAULT_SCORES // max(items, 1))
+    return test if not most or most >= of else test.take(evenly(of, most))
+
+
 def evaluate(
     ranker: RankingModel,
     blends: Mapping[str, Blend],
@@ -189,6 +219,7 @@ def evaluate(
     test: Split,
     progress: Progress = NO_PROGRESS,
     *,
+    of: int = 0,
     only_fused: bool = False,
     cutoffs: Sequence[int] = CUTOFFS,
 ) -> Evaluation:
@@ -202,6 +233,7 @@ def evaluate(
         train: Training events, for the floors and the popularity of items.
         test: Questions.
         progress: Reports every question.
+        of: Questions from which `test` was chosen; 0: it is all of them.
         only_fused: Leave out the parts, the floors and the slices.
         cutoffs: Ascending list lengths.
     """
@@ -256,6 +288,7 @@ def evaluate(
         rows=tuple(rows[key] for key in keys if key in rows),
         questions=len(test.targets_U),
         items=ranker.parts.catalogue.items,
+        of=of or len(test.targets_U),
         cutoffs=tuple(cutoffs),
         answers_in_history=sum(
             bool((history == target).any()) for history, target in zip(test.histories, test.targets_U, strict=True)

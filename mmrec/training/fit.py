@@ -75,7 +75,7 @@ from mmrec.semantic_ids.report import TokenReport, categorical_columns, report_t
 from mmrec.semantic_ids.tokenizer import fit_tokenizer, tokenizer_from_tensors
 from mmrec.training.config import FitConfig
 from mmrec.training.encoding import KEPT, Encoded, encode_dataset, keep_thumbnails, number_settings
-from mmrec.training.evaluation import BLENDS, Evaluation, evaluate, fit_blends
+from mmrec.training.evaluation import BLENDS, Evaluation, chosen_questions, evaluate, fit_blends
 from mmrec.training.instruction_tuning import InstructionSet, InstructionTuning, TaskFigures, read_instructions
 from mmrec.training.item_inputs import build_item_table
 from mmrec.training.modality import Modality, visible
@@ -325,7 +325,8 @@ def _fit(
         ranking = _weigh(job, encoded, trained, clock)
         evaluation = Evaluation((), 0, len(data.catalogue))
         if split.train.events:
-            evaluation = evaluate(ranking.ranker, ranking.blends, split.train, split.test, progress)
+            asked, of = chosen_questions(split.test, len(data.catalogue)), len(split.test.targets_U)
+            evaluation = evaluate(ranking.ranker, ranking.blends, split.train, asked, progress, of=of)
         clock.lap("evaluate")
         ranking, evaluation = _predict_ratings(job, ranking, evaluation, work)
         clock.lap("learn ratings")
@@ -672,9 +673,8 @@ def _modality_rows(job: _Job, encoded: Encoded, work: WorkFolder) -> list[Metric
     for name, hidden in _modalities(job):
         trained, fused = _train(hidden, encoded, work.sub(name), _Clock()), {"fused": BLENDS["fused"]}
         ranking = _weigh(hidden, encoded, trained, _Clock(), fused)
-        result = evaluate(
-            ranking.ranker, ranking.blends, job.split.train, job.split.test, job.progress, only_fused=True
-        )
+        asked = chosen_questions(job.split.test, len(job.data.catalogue))
+        result = evaluate(ranking.ranker, ranking.blends, job.split.train, asked, job.progress, only_fused=True)
         rows += [replace(row, name=name) for row in result.rows]
     return rows
 

@@ -63,7 +63,7 @@ def model_card(
         "",
         "## How well it does",
         "",
-        f"{evaluation.questions:,} test users, ranked among all {evaluation.items:,} items.",
+        f"{evaluation.users} of the test, ranked among all {evaluation.items:,} items.",
         "",
         "| ranked by | seen items | Recall@5 | NDCG@5 | Recall@10 | NDCG@10 |",
         "|---|---|---|---|---|---|",

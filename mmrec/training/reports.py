@@ -60,7 +60,7 @@ def report_evaluation(folder: str | os.PathLike[str], result: BundleEvaluation) 
         Heading(1, f"Evaluation of {result.name or result.bundle}"),
         Text(
             f"Bundle {result.bundle}, version {result.version}, measured with mmrec {mmrec.__version__}. "
-            f"For each of {evaluation.questions:,} users, a held-out item is ranked among all {evaluation.items:,} "
+            f"For each of {evaluation.users}, a held-out item is ranked among all {evaluation.items:,} "
             f"items. {_HELD_OUT[result.split]} Random ranking has a Recall@{k} of about "
             f"{min(1.0, k / evaluation.items):.4f}."
         ),

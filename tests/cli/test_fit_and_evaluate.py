@@ -122,10 +122,19 @@ def test_compare_pairs_saved_questions_with_a_bundle(
 
 def test_evaluate_prints_tables(demo_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, stdout, _ = run_here(
-        ["evaluate", str(demo_bundle), "--quiet", "--cutoffs", "3,10", "--beam-sample", "5"], capsys
+        ["evaluate", str(demo_bundle), "--quiet", "--cutoffs", "3,10", "--questions", "40", "--beam-sample", "5"],
+        capsys,
     )
     assert status == 0
-    for words in ("Recall@3", "NDCG@10", "item-knn", "coverage", "Against the best floor", "5 of 120 users"):
+    for words in (
+        "40 of 120 users, ranked among 60 items",
+        "Recall@3",
+        "NDCG@10",
+        "item-knn",
+        "coverage",
+        "Against the best floor",
+        "5 of 40 users",
+    ):
         assert words in stdout
 
 
@@ -136,6 +145,7 @@ def test_evaluate_prints_tables(demo_bundle: Path, capsys: pytest.CaptureFixture
         (["--cutoffs", "ten"], "--cutoffs is 'ten'"),
         (["--split", "random"], "leave-one-out, time"),
         (["--split", "time"], "has learned"),
+        (["--questions", "-2"], "questions is -2"),
         (["--beam-sample", "-2"], "beam_sample is -2"),
         (["--report", __file__], "report folder"),
         (["--save-questions", "questions.csv"], ".parquet"),
