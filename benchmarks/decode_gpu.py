@@ -18,15 +18,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from benchmarks.cuda_graphs import Recorded
+from benchmarks.graphed import GraphedSearch, Shape
+from benchmarks.graphed_reader import GraphedReader
 from benchmarks.measuring import milliseconds
 from benchmarks.options import Options
 from benchmarks.report import Report, gpu_suffix
 from benchmarks.rows import Rows
 from mmrec.generator.beam import beam_search
 from mmrec.generator.config import GeneratorConfig, PathKeys
-from mmrec.generator.cuda_graphs import Recorded
-from mmrec.generator.graphed import GraphedSearch, Shape
-from mmrec.generator.graphed_reader import GraphedReader
 from mmrec.generator.item_tokens import ItemTable
 from mmrec.generator.model import Generator
 from mmrec.generator.small_decoder import DecoderConfig, SmallDecoder

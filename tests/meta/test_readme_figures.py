@@ -375,6 +375,7 @@ FIGURES: dict[str, list[Cell | Note]] = {
         Note(UPSERTS, r"[\d.]+ s, (\d+) a second"),
     ],
     "answers in {}, {}, {} and {} ms at batch 1, 2, 4 and 8": [on_gpu(batch) for batch in (1, 2, 4, 8)],
+    "and in {}, {}, {} and {} ms without them": [on_gpu(batch, "eager ms") for batch in (1, 2, 4, 8)],
     "SID-GR publishes {}, {}, {} and {} ms": [on_gpu(batch, "SID-GR ms") for batch in (1, 2, 4, 8)],
     "That is {} requests a second at batch 64.": [on_gpu(64, "requests/s", ".0f")],
     "The constraint takes {} ms a step, {} to {} where every request has a filter of its own.": [

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmrec.generator.cuda_graphs import Recorded, graph_pool
+from benchmarks.cuda_graphs import Recorded, graph_pool
 from mmrec.generator.model import Generator
 from mmrec.generator.semantic_id_head import EncodedHistory, SemanticIdHead
 from mmrec.generator.small_decoder import SmallDecoder

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import graphed
+from benchmarks.graphed import Answer, GraphedSearch, Shape
+from benchmarks.graphed_reader import GraphedReader
 from mmrec.errors import InvalidArgumentError
 from mmrec.filters.mask import EligibilityMask
-from mmrec.generator import graphed
 from mmrec.generator.backbone import build_backbone
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import beam_search
 from mmrec.generator.config import GeneratorConfig
-from mmrec.generator.graphed import Answer, GraphedSearch, Shape
-from mmrec.generator.graphed_reader import GraphedReader
 from mmrec.semantic_ids.eligibility import eligible
 from mmrec.semantic_ids.path_search import PathResult
 from tests.generator.conftest import Small, make_small

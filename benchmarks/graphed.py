@@ -22,11 +22,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.cuda_graphs import Recorded, graph_pool
+from benchmarks.graphed_reader import LEAST_PLACES, GraphedReader, ReadSlot
 from mmrec.filters.mask import EligibilityMask
 from mmrec.generator.batches import pad_histories, padded_size
 from mmrec.generator.beam import beam_search
-from mmrec.generator.cuda_graphs import Recorded, graph_pool
-from mmrec.generator.graphed_reader import LEAST_PLACES, GraphedReader, ReadSlot
 from mmrec.generator.semantic_id_head import EncodedHistory, NodeKeys, SemanticIdHead
 from mmrec.semantic_ids.decode_index import DecodeIndex
 from mmrec.semantic_ids.eligibility import FEW, BatchMasks, eligible, eligible_padded, everything, padded_places
