@@ -1068,7 +1068,7 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.delete_items(iter([NOT_THERE])),
         lambda c: c.delete_items([], request_id="nothing"),
         lambda c: c.delete_items(first),
-        lambda c: c.delete_items([first] * 1001),
+        lambda c: c.delete_items([*(f"no-{n}" for n in range(1001)), first], validate_only=True),
         lambda c: c.delete_items([7]),
         lambda c: c.delete_items([first], request_id="x" * 129),
         lambda c: c.delete_items([first], validate_only=None),

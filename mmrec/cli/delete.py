@@ -9,9 +9,7 @@ import typer
 from mmrec.cli.engines import Connection, open_server
 from mmrec.cli.option_groups import RequestFlags
 from mmrec.cli.output import Output
-from mmrec.contract.changes import ChangeEntry, DeleteRequest
-from mmrec.contract.rules import MAX_BATCH
-from mmrec.errors import MmrecError
+from mmrec.contract.changes import DeleteRequest
 from mmrec.sdk.options import DeleteOptions
 
 
@@ -34,26 +32,20 @@ def delete(
         NotFoundError: the catalogue has none of the items.
         FailedPreconditionError: no item would be left.
     """
-    entries: list[ChangeEntry] = []
-    name = options["request_id"]
     with open_server(connection) as client:
-        for at in range(0, len(item_ids), MAX_BATCH):
-            if name and len(item_ids) > MAX_BATCH:
-                options["request_id"] = f"{name}/{at // MAX_BATCH}"
-            found = client.delete_items(item_ids[at : at + MAX_BATCH], **options)
-            entries += found.entries
-    errors: list[MmrecError] = [entry.error for entry in entries if entry.error is not None]
-    if len(errors) == len(entries):
-        raise errors[0]
-    for error in errors:
-        output.note(error.message)
-    output.data(found if len(item_ids) <= MAX_BATCH else {"entries": entries, "versions": found.versions})
+        found = client.delete_items(item_ids, **options)
+    refused = found.refused
+    if len(refused) == len(found.entries) and refused[0].error:
+        raise refused[0].error
+    for entry in refused:
+        output.note(str(entry.error))
+    output.data(found)
     rows = [
         (
             "items that would be removed" if options["validate_only"] else "items removed",
-            f"{len(entries) - len(errors):,}",
+            f"{len(found.done):,}",
         ),
-        ("items refused", f"{len(errors):,}"),
+        ("items refused", f"{len(refused):,}"),
         ("catalogue version", found.versions.catalogue),
     ]
     output.table("", ("what", "value"), rows)

@@ -170,7 +170,7 @@ def _rotary_tables(config: DecoderConfig) -> tuple[Tensor, Tensor]:
     """Cosines, and sines with the first half of a head negated. Shape of each: (T, 1, D)."""
     width = config.head_width
     frequency_D = 1.0 / config.rope_theta ** (torch.arange(0, width, 2).float() / width)
-    # Positions of the longest history, and a few more for the padded shapes of CUDA graphs.
+    # Positions of the longest history, and a few more: a sentence comes after it, and batches may be padded.
     angle_TD = (torch.arange(MAX_HISTORY + 24).float().unsqueeze(1) * frequency_D).repeat(1, 2)
     sin_TD = angle_TD.sin()
     sin_TD[:, : width // 2] *= -1

@@ -31,7 +31,7 @@ from mmrec.sdk.aio_transport import AsyncGrpcTransport, AsyncTransport
 from mmrec.sdk.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls, Token, checked_timeout
 from mmrec.sdk.environment import access_from_env
 from mmrec.sdk.inputs import AsyncUpsertBatches
-from mmrec.sdk.parts import OnProgress
+from mmrec.sdk.parts import OnProgress, joined_results, listed, sized_parts
 from mmrec.sdk.streams import each
 from mmrec.sdk.timing import OnTiming
 from mmrec.sdk.upsert_stream import UpsertStream
@@ -109,9 +109,18 @@ class AsyncClient(AsyncMethods):
         return cls(target, token=token, tls=tls, timeout=timeout, on_timing=on_timing)
 
     async def recommend_many(
-        self, requests: Iterable[RecommendRequest], *, timeout: float | None = None
+        self,
+        requests: Iterable[RecommendRequest],
+        *,
+        on_progress: OnProgress | None = None,
+        timeout: float | None = None,
     ) -> list[Recommendations | MmrecError]:
-        """Recommend items to several customers, at most 1,000.
+        """Recommend items to several customers.
+
+        Args:
+            requests: More than 1,000, or 24 MiB, are sent in several calls, one after the other.
+            on_progress: Called with the number of requests answered so far, after each call.
+            timeout: Timeout of each call in seconds.
 
         Returns:
             One entry per request, in order: the recommendations, or the error of that request.
@@ -119,12 +128,22 @@ class AsyncClient(AsyncMethods):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        return await self._call(rpcs.BATCH_RECOMMEND, RecommendBatch(requests), timeout)  # type: ignore[arg-type]
+        batches = [RecommendBatch(part) for part in sized_parts(listed(RecommendBatch, "requests", requests))]
+        return joined_results(await self._call_each(rpcs.BATCH_RECOMMEND, batches, timeout, on_progress))
 
     async def similar_many(
-        self, requests: Iterable[SimilarRequest], *, timeout: float | None = None
+        self,
+        requests: Iterable[SimilarRequest],
+        *,
+        on_progress: OnProgress | None = None,
+        timeout: float | None = None,
     ) -> list[SearchResults | MmrecError]:
-        """Find the nearest items of several items, at most 1,000.
+        """Find the nearest items of several items.
+
+        Args:
+            requests: More than 1,000, or 24 MiB, are sent in several calls, one after the other.
+            on_progress: Called with the number of requests answered so far, after each call.
+            timeout: Timeout of each call in seconds.
 
         Returns:
             One entry per request, in order: the results, or the error of that request.
@@ -132,12 +151,22 @@ class AsyncClient(AsyncMethods):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        return await self._call(rpcs.BATCH_SIMILAR_ITEMS, SimilarBatch(requests), timeout)  # type: ignore[arg-type]
+        batches = [SimilarBatch(part) for part in sized_parts(listed(SimilarBatch, "requests", requests))]
+        return joined_results(await self._call_each(rpcs.BATCH_SIMILAR_ITEMS, batches, timeout, on_progress))
 
     async def search_many(
-        self, requests: Iterable[SearchRequest], *, timeout: float | None = None
+        self,
+        requests: Iterable[SearchRequest],
+        *,
+        on_progress: OnProgress | None = None,
+        timeout: float | None = None,
     ) -> list[SearchResults | MmrecError]:
-        """Run several searches, at most 1,000.
+        """Run several searches.
+
+        Args:
+            requests: More than 1,000, or 24 MiB, are sent in several calls, one after the other.
+            on_progress: Called with the number of requests answered so far, after each call.
+            timeout: Timeout of each call in seconds.
 
         Returns:
             One entry per request, in order: the results, or the error of that request.
@@ -145,7 +174,8 @@ class AsyncClient(AsyncMethods):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        return await self._call(rpcs.BATCH_SEARCH_ITEMS, SearchBatch(requests), timeout)  # type: ignore[arg-type]
+        batches = [SearchBatch(part) for part in sized_parts(listed(SearchBatch, "requests", requests))]
+        return joined_results(await self._call_each(rpcs.BATCH_SEARCH_ITEMS, batches, timeout, on_progress))
 
     def stream_upserts(
         self,

@@ -28,7 +28,7 @@ from mmrec.sdk.conversation import Conversation
 from mmrec.sdk.environment import access_from_env
 from mmrec.sdk.inputs import UpsertBatches
 from mmrec.sdk.methods import Methods
-from mmrec.sdk.parts import OnProgress
+from mmrec.sdk.parts import OnProgress, joined_results, listed, sized_parts
 from mmrec.sdk.timing import OnTiming
 from mmrec.sdk.transport import GrpcTransport, Transport
 from mmrec.sdk.upsert_stream import UpsertStream
@@ -106,9 +106,18 @@ class Client(Methods):
         return cls(target, token=token, tls=tls, timeout=timeout, on_timing=on_timing)
 
     def recommend_many(
-        self, requests: Iterable[RecommendRequest], *, timeout: float | None = None
+        self,
+        requests: Iterable[RecommendRequest],
+        *,
+        on_progress: OnProgress | None = None,
+        timeout: float | None = None,
     ) -> list[Recommendations | MmrecError]:
-        """Recommend items to several customers, at most 1,000.
+        """Recommend items to several customers.
+
+        Args:
+            requests: More than 1,000, or 24 MiB, are sent in several calls, one after the other.
+            on_progress: Called with the number of requests answered so far, after each call.
+            timeout: Timeout of each call in seconds.
 
         Returns:
             One entry per request, in order: the recommendations, or the error of that request.
@@ -116,12 +125,22 @@ class Client(Methods):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        return self._call(rpcs.BATCH_RECOMMEND, RecommendBatch(requests), timeout)  # type: ignore[arg-type]
+        batches = [RecommendBatch(part) for part in sized_parts(listed(RecommendBatch, "requests", requests))]
+        return joined_results(self._call_each(rpcs.BATCH_RECOMMEND, batches, timeout, on_progress))
 
     def similar_many(
-        self, requests: Iterable[SimilarRequest], *, timeout: float | None = None
+        self,
+        requests: Iterable[SimilarRequest],
+        *,
+        on_progress: OnProgress | None = None,
+        timeout: float | None = None,
     ) -> list[SearchResults | MmrecError]:
-        """Find the nearest items of several items, at most 1,000.
+        """Find the nearest items of several items.
+
+        Args:
+            requests: More than 1,000, or 24 MiB, are sent in several calls, one after the other.
+            on_progress: Called with the number of requests answered so far, after each call.
+            timeout: Timeout of each call in seconds.
 
         Returns:
             One entry per request, in order: the results, or the error of that request.
@@ -129,12 +148,22 @@ class Client(Methods):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        return self._call(rpcs.BATCH_SIMILAR_ITEMS, SimilarBatch(requests), timeout)  # type: ignore[arg-type]
+        batches = [SimilarBatch(part) for part in sized_parts(listed(SimilarBatch, "requests", requests))]
+        return joined_results(self._call_each(rpcs.BATCH_SIMILAR_ITEMS, batches, timeout, on_progress))
 
     def search_many(
-        self, requests: Iterable[SearchRequest], *, timeout: float | None = None
+        self,
+        requests: Iterable[SearchRequest],
+        *,
+        on_progress: OnProgress | None = None,
+        timeout: float | None = None,
     ) -> list[SearchResults | MmrecError]:
-        """Run several searches, at most 1,000.
+        """Run several searches.
+
+        Args:
+            requests: More than 1,000, or 24 MiB, are sent in several calls, one after the other.
+            on_progress: Called with the number of requests answered so far, after each call.
+            timeout: Timeout of each call in seconds.
 
         Returns:
             One entry per request, in order: the results, or the error of that request.
@@ -142,7 +171,8 @@ class Client(Methods):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        return self._call(rpcs.BATCH_SEARCH_ITEMS, SearchBatch(requests), timeout)  # type: ignore[arg-type]
+        batches = [SearchBatch(part) for part in sized_parts(listed(SearchBatch, "requests", requests))]
+        return joined_results(self._call_each(rpcs.BATCH_SEARCH_ITEMS, batches, timeout, on_progress))
 
     def stream_upserts(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TypeVar, Unpack
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
@@ -59,15 +60,21 @@ from mmrec.sdk.inputs import Events, Items, item_inputs, user_events
 from mmrec.sdk.parts import (
     OnProgress,
     broken_after,
-    event_parts,
-    id_parts,
-    item_parts,
+    distinct_parts,
     joined_changes,
-    joined_embeddings,
+    joined_deletions,
     joined_events,
+    joined_items,
     joined_lookups,
+    joined_paths,
+    joined_semantic_ids,
+    joined_tags,
+    listed,
     numbered,
+    numbered_parts,
     size,
+    sized_parts,
+    tag_parts,
 )
 
 Q = TypeVar("Q")
@@ -286,23 +293,27 @@ class Methods(ABC):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        requests = [EmbedRequest(part, dimension, **options) for part in item_parts(item_inputs(items))]  # type: ignore[arg-type]
-        return joined_embeddings(self._call_each(rpcs.EMBED_ITEMS, requests, timeout, on_progress))
+        request = EmbedRequest((), dimension, **options)  # type: ignore[arg-type]
+        requests = [replace(request, items=part) for part in sized_parts(item_inputs(items))]
+        return joined_items(self._call_each(rpcs.EMBED_ITEMS, requests, timeout, on_progress))
 
     def tag(
         self,
         items: Items = (),
         *,
         item_ids: Iterable[str] = (),
+        on_progress: OnProgress | None = None,
         timeout: float | None = None,
         **options: Unpack[keywords.TagOptions],
     ) -> TagResults:
-        """Label items with probabilities; at most 1,000 items and ids.
+        """Label items with probabilities.
 
         Args:
-            items: Items, or mappings with the fields of `ItemInput`.
+            items: Items, or mappings with the fields of `ItemInput`. More than 1,000 items and ids, or 24 MiB, are sent
+                in several calls, one after the other, and `versions` are those of the last.
             item_ids: Items of the catalogue, answered after those of `items`.
-            timeout: Timeout in seconds.
+            on_progress: Called with the number of items and ids answered so far, after each call.
+            timeout: Timeout of each call in seconds.
             options: The other fields of `TagRequest`.
 
         Returns:
@@ -311,8 +322,10 @@ class Methods(ABC):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        request = TagRequest(item_inputs(items), item_ids, **options)  # type: ignore[arg-type]
-        return self._call(rpcs.TAG_ITEMS, request, timeout)
+        request = TagRequest(**options)  # type: ignore[arg-type]
+        parts = tag_parts(item_inputs(items), listed(TagRequest, "item_ids", item_ids))
+        requests = [replace(request, items=described, item_ids=ids) for described, ids in parts]
+        return joined_tags(self._call_each(rpcs.TAG_ITEMS, requests, timeout, on_progress))
 
     def duplicates(
         self,
@@ -355,20 +368,29 @@ class Methods(ABC):
         return self._call(rpcs.FIND_MISMATCHES, request, timeout)
 
     def items(
-        self, item_ids: Iterable[str], *, timeout: float | None = None, **options: Unpack[keywords.ItemsOptions]
+        self,
+        item_ids: Iterable[str],
+        *,
+        on_progress: OnProgress | None = None,
+        timeout: float | None = None,
+        **options: Unpack[keywords.ItemsOptions],
     ) -> ItemLookup:
         """Catalogue rows by id, each once; unknown ids are returned in `missing_ids`.
 
         Args:
-            item_ids: The items. More than 1,000 are asked for in several calls, and `versions` are those of the last.
+            item_ids: The items. More than 1,000 are asked for in several calls, one after the other, and `versions` are
+                those of the last.
+            on_progress: Called with the number of ids answered so far, after each call.
             timeout: Timeout of each call in seconds.
             options: The other fields of `ItemsRequest`.
 
         Raises:
             MmrecError: one of the classes of `mmrec.errors`.
         """
-        requests = [ItemsRequest(part, **options) for part in id_parts(item_ids)]  # type: ignore[arg-type]
-        return joined_lookups(self._call_each(rpcs.GET_ITEMS, requests, timeout))
+        request = ItemsRequest((), **options)  # type: ignore[arg-type]
+        parts = distinct_parts(listed(ItemsRequest, "item_ids", item_ids))
+        requests = [replace(request, item_ids=part) for part in parts]
+        return joined_lookups(self._call_each(rpcs.GET_ITEMS, requests, timeout, on_progress))
 
     def list_items(
         self, filter: str = "", *, timeout: float | None = None, **options: Unpack[keywords.ListItemsOptions]
@@ -389,30 +411,43 @@ class Methods(ABC):
         self,
         item_ids: Iterable[str],
         *,
+        on_progress: OnProgress | None = None,
         timeout: float | None = None,
         **options: Unpack[keywords.SemanticIdsOptions],
     ) -> SemanticIds:
-        """Semantic IDs of items, at most 1,000; unknown ids are returned in `missing_ids`.
+        """Semantic IDs of items; unknown ids are returned in `missing_ids`.
+
+        Args:
+            item_ids: The items. More than 1,000 are asked for in several calls, one after the other, and `versions` are
+                those of the last.
+            on_progress: Called with the number of ids answered so far, after each call.
+            timeout: Timeout of each call in seconds.
+            options: The other fields of `SemanticIdsRequest`.
 
         Raises:
             FailedPreconditionError: the server does not know the items' paths in that version.
             MmrecError: another of the classes of `mmrec.errors`.
         """
-        request = SemanticIdsRequest(item_ids, **options)  # type: ignore[arg-type]
-        return self._call(rpcs.GET_SEMANTIC_IDS, request, timeout)
+        request = SemanticIdsRequest((), **options)
+        parts = numbered_parts(listed(SemanticIdsRequest, "item_ids", item_ids))
+        requests = [replace(request, item_ids=part) for part in parts]
+        return joined_semantic_ids(self._call_each(rpcs.GET_SEMANTIC_IDS, requests, timeout, on_progress))
 
     def resolve_semantic_ids(
         self,
         semantic_ids: Iterable[Iterable[int]],
         *,
+        on_progress: OnProgress | None = None,
         timeout: float | None = None,
         **options: Unpack[keywords.ResolveOptions],
     ) -> ResolvedPaths:
-        """Find the items of semantic IDs, or of prefixes of semantic IDs, at most 1,000.
+        """Find the items of semantic IDs, or of prefixes of semantic IDs.
 
         Args:
-            semantic_ids: Paths of one code or more, as in ``[(12, 200, 7, 0), (12, 200)]``.
-            timeout: Timeout in seconds.
+            semantic_ids: Paths of one code or more, as in ``[(12, 200, 7, 0), (12, 200)]``. More than 1,000 are asked
+                for in several calls, one after the other, and `versions` are those of the last.
+            on_progress: Called with the number of paths answered so far, after each call.
+            timeout: Timeout of each call in seconds.
             options: The other fields of `ResolveRequest`.
 
         Returns:
@@ -422,8 +457,10 @@ class Methods(ABC):
             FailedPreconditionError: the server does not know the items' paths in that version.
             MmrecError: another of the classes of `mmrec.errors`.
         """
-        request = ResolveRequest(semantic_ids, **options)  # type: ignore[arg-type]
-        return self._call(rpcs.RESOLVE_SEMANTIC_IDS, request, timeout)
+        request = ResolveRequest((), **options)
+        parts = numbered_parts(listed(ResolveRequest, "semantic_ids", semantic_ids))
+        requests = [replace(request, semantic_ids=part) for part in parts]
+        return joined_paths(self._call_each(rpcs.RESOLVE_SEMANTIC_IDS, requests, timeout, on_progress))
 
     def upsert_items(
         self,
@@ -457,18 +494,28 @@ class Methods(ABC):
                 items.
             MmrecError: the call failed as a whole.
         """
-        requests = [UpsertRequest(part, **options) for part in item_parts(item_inputs(items))]  # type: ignore[arg-type]
-        replies = self._call_each(rpcs.UPSERT_ITEMS, numbered(requests), timeout, on_progress)
-        return joined_changes(replies, requests[0].request_id)
+        request = UpsertRequest((), **options)  # type: ignore[arg-type]
+        requests = numbered([replace(request, items=part) for part in sized_parts(item_inputs(items))])
+        return joined_changes(self._call_each(rpcs.UPSERT_ITEMS, requests, timeout, on_progress), request.request_id)
 
     def delete_items(
-        self, item_ids: Iterable[str], *, timeout: float | None = None, **options: Unpack[keywords.DeleteOptions]
+        self,
+        item_ids: Iterable[str],
+        *,
+        on_progress: OnProgress | None = None,
+        timeout: float | None = None,
+        **options: Unpack[keywords.DeleteOptions],
     ) -> ChangeResults:
-        """Delete items, at most 1,000. Later replies do not contain them; they stay in histories.
+        """Delete items. Later replies do not contain them; they stay in histories.
+
+        More than 1,000 are sent in several calls, each id once, one after the other, with the request ids
+        ``request_id/0``, ``request_id/1`` and so on. Where one fails as a whole, those before it are done, and
+        `MmrecError.answered` is their number: with a request id, send all again.
 
         Args:
             item_ids: The items.
-            timeout: Timeout in seconds.
+            on_progress: Called with the number of ids answered so far, after each call.
+            timeout: Timeout of each call in seconds.
             options: The other fields of `DeleteRequest`.
 
         Returns:
@@ -478,8 +525,10 @@ class Methods(ABC):
             FailedPreconditionError: the request id was used for another change, or no item would be left.
             MmrecError: the call failed as a whole.
         """
-        request = DeleteRequest(item_ids, **options)  # type: ignore[arg-type]
-        return self._call(rpcs.DELETE_ITEMS, request, timeout)
+        request, ids = DeleteRequest((), **options), listed(DeleteRequest, "item_ids", item_ids)
+        requests = numbered([replace(request, item_ids=part) for part in distinct_parts(ids)])
+        replies = self._call_each(rpcs.DELETE_ITEMS, requests, timeout, on_progress)
+        return joined_deletions(replies, ids, request.request_id)
 
     def record_events(
         self,
@@ -510,9 +559,9 @@ class Methods(ABC):
             FailedPreconditionError: the server keeps no events.
             MmrecError: the call failed as a whole.
         """
-        requests = [RecordEventsRequest(part, **options) for part in event_parts(user_events(events))]
-        replies = self._call_each(rpcs.RECORD_EVENTS, numbered(requests), timeout, on_progress)
-        return joined_events(replies, requests[0].request_id)
+        request = RecordEventsRequest((), **options)
+        requests = numbered([replace(request, events=part) for part in numbered_parts(user_events(events))])
+        return joined_events(self._call_each(rpcs.RECORD_EVENTS, requests, timeout, on_progress), request.request_id)
 
     def list_events(
         self, user_id: str, *, timeout: float | None = None, **options: Unpack[keywords.ListEventsOptions]
