@@ -95,6 +95,28 @@ def serve(
         float,
         typer.Option("--max-connection-age", metavar="SECONDS", help="Close connections of this age; 0 for never."),
     ] = 0.0,
+    max_connection_idle: Annotated[
+        float,
+        typer.Option(
+            "--max-connection-idle", metavar="SECONDS", help="Close connections without calls after it; 0 for never."
+        ),
+    ] = 1800.0,
+    max_connections: Annotated[
+        int,
+        typer.Option(
+            "--max-connections", metavar="N", help="Connections at once; 0 for half of the process's open files."
+        ),
+    ] = 0,
+    max_calls: Annotated[
+        int,
+        typer.Option("--max-calls", metavar="N", help="Calls of one connection at once; clients keep others back."),
+    ] = 1000,
+    max_streams: Annotated[
+        int,
+        typer.Option(
+            "--max-streams", metavar="N", help="Open streams of one key, or address without keys; more are refused."
+        ),
+    ] = 256,
     store: Annotated[
         str,
         typer.Option(
@@ -236,6 +258,10 @@ def serve(
         trace_share=trace_share,
         access_log=access_log,  # type: ignore[arg-type]  # it is checked there
         max_connection_age_s=max_connection_age or None,
+        max_connection_idle_s=max_connection_idle or None,
+        max_connections=max_connections,
+        max_calls=max_calls,
+        max_streams=max_streams,
         store=store or None,
         fold_after=fold_after,
         fold_every_s=fold_every or None,

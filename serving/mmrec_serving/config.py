@@ -55,6 +55,13 @@ class ServerConfig:
         trace_share: Share of calls that are traced, 0 to 1; a caller's ``traceparent`` decides for its own.
         max_connection_age_s: Seconds after which a connection is renewed, so that calls spread over new replicas;
             None: never.
+        max_connection_idle_s: Seconds after which a connection without calls is closed; its client connects again with
+            the next one. None: never.
+        max_connections: Connections at once, 1 or more; further ones are closed when they come. 0: half as many as the
+            process may have open files.
+        max_calls: Calls of one connection at once, 1 or more; gRPC clients keep further ones back until one has ended.
+        max_streams: Open streams of one caller, 1 or more; further ones are answered RESOURCE_EXHAUSTED. A caller is an
+            API key or, without keys, an address.
         store: Folder, or URL, of the store for changes of the catalogue and events of customers, which is made if it is
             missing; see `mmrec_serving.store_place`. None: they are refused.
         changes_in_memory: Whether changes and events are accepted without a store, and lost when the server ends; for
@@ -97,6 +104,10 @@ class ServerConfig:
     traces: str = ""
     trace_share: float = 1.0
     max_connection_age_s: float | None = None
+    max_connection_idle_s: float | None = 1800.0
+    max_connections: int = 0
+    max_calls: int = 1000
+    max_streams: int = 256
     store: Path | str | None = field(default=None, repr=False)
     changes_in_memory: bool = False
     fold_after: int = 0
@@ -140,7 +151,10 @@ class ServerConfig:
                 field="traces",
             )
         check_numbers(self, "trace_share", low=0, high=1)
-        check_numbers(self, "max_connection_age_s", over=0, high=1_000_000)
+        check_numbers(self, "max_connection_age_s", "max_connection_idle_s", over=0, high=1_000_000)
+        _whole("max_connections", self.max_connections, 0, 1_000_000)
+        _whole("max_calls", self.max_calls, 1, 1_000_000)
+        _whole("max_streams", self.max_streams, 1, 1_000_000)
         self._check_housekeeping()
 
     @property

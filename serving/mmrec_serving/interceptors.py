@@ -19,6 +19,7 @@ from mmrec.sdk.status import DETAILS_KEY, error_to_trailer
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.admission import Admission
 from mmrec_serving.failures import conceal
+from mmrec_serving.open_streams import OpenStreams
 from mmrec_serving.telemetry.calls import CallWatch, begin_call
 
 Behaviour = Callable[[Any, Any], Awaitable[Any]]
@@ -50,12 +51,20 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
     Args:
         access: The access log.
         admission: The server's API keys; None where callers need none.
+        streams: Limits the open streams of a caller.
         watches: Are told of the calls and their stages.
     """
 
-    def __init__(self, access: AccessLog, admission: Admission | None, watches: Sequence[CallWatch] = ()) -> None:
+    def __init__(
+        self,
+        access: AccessLog,
+        admission: Admission | None,
+        streams: OpenStreams,
+        watches: Sequence[CallWatch] = (),
+    ) -> None:
         self._access = access
         self._admission = admission
+        self._streams = streams
         self._watches = watches
         self._running: set[asyncio.Task[Any]] = set()
         self._none = asyncio.Event()
@@ -106,7 +115,8 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
                     key = caller.key.name
                     caller.admit(details.method)
                     request = _Admitted(request, self._admission, details)
-                reply = await inner(request, context)
+                with self._streams.counted(details.method, key, context.peer()):
+                    reply = await inner(request, context)
                 context.set_trailing_metadata(call.trailer())
                 return reply
             except asyncio.CancelledError:

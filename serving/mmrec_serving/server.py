@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import resource
 import signal
 import ssl
 import threading
@@ -55,6 +56,7 @@ from mmrec_serving.config import ServerConfig
 from mmrec_serving.event_log import open_events, read_events
 from mmrec_serving.interceptors import AuthInterceptor, ErrorInterceptor
 from mmrec_serving.job_observer import OnStage, no_stage
+from mmrec_serving.open_streams import OpenStreams
 from mmrec_serving.pictures import PicturesAhead
 from mmrec_serving.priority import Pace, give_way
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
@@ -407,7 +409,7 @@ class Server:
         self._access = AccessLog(config.access_log, self._loop.call_later)
         if config.token is not None or config.keys is not None:
             self._admission = Admission(config.keys, config.token, self._worker_ended)
-        self._calls = ErrorInterceptor(self._access, self._admission, self._watches)
+        self._calls = ErrorInterceptor(self._access, self._admission, OpenStreams(config.max_streams), self._watches)
         interceptors: list[Any] = [self._calls]
         if self._admission is not None:
             interceptors.append(AuthInterceptor(self._admission))
@@ -567,8 +569,6 @@ def _collector(config: ServerConfig) -> Collector:
     return Collector(config.traces, config.trace_share)
 
 
-_CALLS_PER_CONNECTION = 1_000
-"""Calls of one connection that the server takes at once; gRPC clients keep further ones back until one has ended."""
 _ANY_NUMBER = 2**31 - 1
 
 
@@ -581,7 +581,8 @@ def _options(config: ServerConfig) -> list[tuple[str, Any]]:
         ("grpc.http2.min_ping_interval_without_data_ms", LEAST_PING_MS),
         ("grpc.keepalive_permit_without_calls", 1),
         # A client with more calls at once keeps the others back, so that it cannot shut out other clients.
-        ("grpc.max_concurrent_streams", _CALLS_PER_CONNECTION),
+        ("grpc.max_concurrent_streams", config.max_calls),
+        ("grpc.max_allowed_incoming_connections", config.max_connections or _half_of_the_open_files()),
         # With over 1,000 calls that were not looked at yet, gRPC would cancel new ones of all clients, by default.
         ("grpc.server.max_pending_requests", _ANY_NUMBER),
         ("grpc.server.max_pending_requests_hard_limit", _ANY_NUMBER),
@@ -589,7 +590,15 @@ def _options(config: ServerConfig) -> list[tuple[str, Any]]:
     if config.max_connection_age_s is not None:
         options.append(("grpc.max_connection_age_ms", max(1, int(1000 * config.max_connection_age_s))))
         options.append(("grpc.max_connection_age_grace_ms", int(1000 * config.grace_s)))
+    if config.max_connection_idle_s is not None:
+        options.append(("grpc.max_connection_idle_ms", max(1, int(1000 * config.max_connection_idle_s))))
     return options
+
+
+def _half_of_the_open_files() -> int:
+    """Connections are open files, of which the stores need some, too."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _ANY_NUMBER if limit == resource.RLIM_INFINITY else min(_ANY_NUMBER, max(1, limit // 2))
 
 
 def _bind(server: Any, address: str, config: ServerConfig) -> int:
