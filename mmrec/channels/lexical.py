@@ -163,31 +163,28 @@ class LexicalIndex:
 
         return self._words.scores(products)
 
-    def at(
-        self, history: npt.NDArray[np.int32], rows_X: npt.NDArray[np.int64], config: LexicalConfig
-    ) -> npt.NDArray[np.float32]:
-        """The `scores` of some items after one history. Shape: (X,), float32."""
+    def query(self, history: npt.NDArray[np.int32], config: LexicalConfig) -> SparseScores:
+        """The words of the recent history items, as columns, with their weights."""
+        tail_T, weights_T = recent_weights(history, decay=config.decay, recent=config.recent)
+        return SparseScores.summed(*weighted_rows(self._words[tail_T], np.arange(len(tail_T)), weights_T))
+
+    def at(self, query: SparseScores, rows_X: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """The `scores` of some items after the history of a query. Shape: (X,), float32."""
         query_V = np.zeros(self.shape[1], np.float32)
-        words, weights = self._asked(history, config)
-        query_V[words] = weights
+        query_V[query.rows_S] = query.values_S
         return np.asarray(self._words.scores_at(rows_X, lambda words_RV: words_RV @ query_V), np.float32)
 
     def similar(
-        self,
-        history: npt.NDArray[np.int32],
-        most: int,
-        config: LexicalConfig,
-        eligible_N: npt.NDArray[np.bool_] | None = None,
+        self, query: SparseScores, most: int, eligible_N: npt.NDArray[np.bool_] | None = None
     ) -> npt.NDArray[np.int64]:
-        """Rows of items with the words of a history, by inverted lists; common words may be left out.
+        """Rows of items with the words of a query, by inverted lists; common words may be left out.
 
         Args:
-            history: Catalogue rows, oldest first.
+            query: From `query`.
             most: How many at most.
-            config: As in `scores`.
             eligible_N: Items that may be returned; None for all. Shape: (N,), bool.
         """
-        words, weights = self._asked(history, config)
+        words, weights = query
         found, base = [], self._words.base.shape[0]
         for postings, begin, rows_R in ((self._base, 0, None), (self._delta, base, self._delta_rows_D)):
             if postings is not None:
@@ -203,15 +200,6 @@ class LexicalIndex:
                 found.append((rows_E, values_E))
         rows_F, values_F = map(np.concatenate, zip(*found, strict=True))
         return SparseScores.summed(rows_F, values_F).best(most, eligible_N)
-
-    def _asked(
-        self, history: npt.NDArray[np.int32], config: LexicalConfig
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """Words of the recent history items and their weights in a query."""
-        tail_T, weights_T = recent_weights(history, decay=config.decay, recent=config.recent)
-        columns_E, values_E = weighted_rows(self._words[tail_T], np.arange(len(tail_T)), weights_T)
-        found = SparseScores.summed(columns_E, values_E)
-        return found.rows_S, found.values_S
 
     def parts(
         self, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64], config: LexicalConfig

@@ -23,6 +23,10 @@ from mmrec.channels.sparse_scores import SparseScores, weighted_rows
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
+MOST_LENT = 4_096
+"""Most pairs of an item with a score and a cold neighbour that are read to find the cold items with the highest scores;
+those of the highest scores come first."""
+
 
 class NeighbourSmoothing:
     """Cold items and their neighbours. Safe to read from any thread.
@@ -102,20 +106,22 @@ class NeighbourSmoothing:
 
         Args:
             rows_X: The items. Shape: (X,).
-            score: Scores before smoothing, of an array of rows of any shape.
+            score: Scores before smoothing, of an array of rows of any shape, whose axes are the last ones.
 
         Returns:
-            Shape: (X,), float32.
+            Shape: (..., X), float32.
         """
         scores_X = score(rows_X).astype(np.float32)
         cold_X = np.flatnonzero(self._cold_N[rows_X])
         if len(cold_X):
             rows_CK, weights_CK = self._neighbours(rows_X[cold_X])
-            scores_X[cold_X] += (weights_CK * score(rows_CK)).sum(axis=1)
+            scores_X[..., cold_X] += (weights_CK * score(rows_CK)).sum(axis=-1)
         return scores_X
 
     def lifted(self, scores: SparseScores, most: int, eligible_N: npt.NDArray[np.bool_] | None = None) -> Rows:
         """Cold items that smoothing gives a score above 0, those with the highest scores.
+
+        Of many scored items with many cold neighbours, the ones with low scores are not read.
 
         Args:
             scores: Before smoothing.
@@ -123,8 +129,7 @@ class NeighbourSmoothing:
             eligible_N: Items that may be returned; None for all. Shape: (N,), bool.
         """
         first = self._first
-        known_S = scores.rows_S < len(first._cold_N)
-        places_E, values_E = weighted_rows(first._cold_by_neighbour, scores.rows_S[known_S], scores.values_S[known_S])
+        places_E, values_E = _lent(first._cold_by_neighbour, scores)
         rows_E = first._cold_C[places_E]
         if len(self._changed_R):
             others_N, cold_C, neighbours_M, weights_MC = self._changed_by_neighbour
@@ -155,3 +160,19 @@ class NeighbourSmoothing:
         parts_TCK = parts_of(neighbours_M)[:, place_E.reshape(rows_CK.shape)]
         own_TX[:, cold_X] += (weights_CK * parts_TCK).sum(axis=2)
         return own_TX
+
+
+def _lent(cold_by_neighbour: sp.csr_array, scores: SparseScores) -> tuple[npt.NDArray[np.int32], Floats]:
+    """Index among the cold items and part of the score, for each pair of a scored item and a cold neighbour.
+
+    Shape of both: (E,).
+    """
+    known_S = scores.rows_S < cold_by_neighbour.shape[0]
+    rows_S, values_S = scores.rows_S[known_S], scores.values_S[known_S]
+    ends = cold_by_neighbour.indptr
+    many_S = ends[rows_S + 1] - ends[rows_S]
+    if int(many_S.sum()) > MOST_LENT:
+        order_S = np.argsort(-values_S, kind="stable")
+        chosen = order_S[np.cumsum(many_S[order_S]) <= MOST_LENT]
+        rows_S, values_S = rows_S[chosen], values_S[chosen]
+    return weighted_rows(cold_by_neighbour, rows_S, values_S)

@@ -9,8 +9,7 @@ candidate, and the list is exact. Works on catalogue rows; knows nothing about r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -30,7 +29,10 @@ Floats = npt.NDArray[np.float32]
 Bitmap = npt.NDArray[np.bool_]
 
 _SEARCHES_AT_ONCE = 64
-_FEWEST_IN_THREADS = 4
+_MOST_EXCEPTIONS = 64
+"""Searches within the same set of items look for neighbours together where each leaves out no more single items."""
+_SHORT = 1e-6
+"""A shorter vector of a history points nowhere."""
 _PLACES_PER_BUDGET = 100
 """Budgets are for lists up to this length; longer lists have proportionally more candidates."""
 
@@ -83,6 +85,22 @@ class Candidates(NamedTuple):
         """Names of the sources that proposed each of these items."""
         proposed = {name: np.isin(rows_K, rows) for name, rows in self.sources.items()}
         return [tuple(name for name, is_K in proposed.items() if is_K[place]) for place in range(len(rows_K))]
+
+
+class _Group(NamedTuple):
+    """Searches within the same set of items, for lists of about the same length.
+
+    Attributes:
+        places: Which searches.
+        eligible_N: The set; None for the whole catalogue. Shape: (N,), bool.
+        exceptions: Most items of the set that one of the searches leaves out.
+        scale: Factor of the budgets.
+    """
+
+    places: list[int]
+    eligible_N: Bitmap | None
+    exceptions: int
+    scale: int
 
 
 class CandidateSearch:
@@ -165,13 +183,9 @@ class CandidateSearch:
             memory = ranker.read([search.history for search in searches], instructions_BD, instructions)
             for own, head in zip(heads, ranker.item_head_states(memory, instructions_BD), strict=True):
                 own[SENTENCE] = head
-        of_one = partial(self._of_one, channels)
-        if len(searches) < _FEWEST_IN_THREADS or ranker.device.type != "cpu":
-            yield from map(of_one, searches, heads, beams)
-            return
-        # Most of the time is spent in NumPy and faiss, which let other threads run.
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            yield from pool.map(of_one, searches, heads, beams)
+        near = self._neighbours(searches, heads, channels)
+        # Threads would not make this faster: it is many short steps, which hold Python's lock.
+        yield from map(partial(self._of_one, channels), searches, heads, beams, near)
 
     def _of_one(
         self,
@@ -179,6 +193,7 @@ class CandidateSearch:
         search: Search,
         heads: Mapping[str, ItemHeadState],
         beam: SparseScores | None,
+        near: Mapping[str, Rows] | None,
     ) -> Candidates:
         ranker, parts, config, history = self._ranker, self._ranker.parts, self._config, search.history
         mask_N, scale = search.tier.mask_N, self._scale(search.places)
@@ -187,25 +202,20 @@ class CandidateSearch:
             counted["transitions"] = parts.transitions.reachable(history, parts.channels.transitions)
         if "transitions-wide" in channels:
             counted["transitions-wide"] = parts.transitions_wide.reachable(history, parts.channels.transitions_wide)
+        words = parts.lexical.query(history, parts.channels.lexical) if "lexical" in channels else None
         sources: dict[str, Rows] = {}
-        if np.count_nonzero(mask_N) <= config.total:
+        if near is None:
             rows_C = np.flatnonzero(mask_N)
         else:
             if beam is not None:
                 sources["semantic-id"] = beam.rows_S
-            if config.item_head:
-                for name, head in heads.items():
-                    sources[name] = ranker.token_index.best(head.state_H, config.item_head * scale, mask_N)
+            sources |= near
             for name, scores in counted.items():
                 budget = scale * (config.transitions if name == "transitions" else config.transitions_wide)
                 followers = scores.best(budget, mask_N)
                 sources[name] = np.concatenate([followers, ranker.smoothing.lifted(scores, budget // 4 + 1, mask_N)])
-            if "lexical" in channels:
-                sources["lexical"] = parts.lexical.similar(
-                    history, config.lexical * scale, parts.channels.lexical, mask_N
-                )
-            if "content" in channels and config.content:
-                sources["content"] = self._near(history, config.content * scale, mask_N)
+            if words is not None:
+                sources["lexical"] = parts.lexical.similar(words, config.lexical * scale, mask_N)
             sources["popularity"] = self._popular(mask_N, config.popular * scale)
             sources["new-item"] = self._latest(mask_N, config.new * scale)
             if search.raised:
@@ -214,7 +224,7 @@ class CandidateSearch:
                 sources["instruction"] = self._liked(search.liked_N, mask_N, config.content * scale)
             rows_C = np.unique(np.concatenate(list(sources.values())))
             rows_C = self._filled(rows_C[mask_N[rows_C]], mask_N, search.places)
-        return Candidates(rows_C, self._features(search, rows_C, channels, heads, beam, counted), sources)
+        return Candidates(rows_C, self._features(search, rows_C, channels, heads, beam, counted, words), sources)
 
     def _features(
         self,
@@ -224,6 +234,7 @@ class CandidateSearch:
         heads: Mapping[str, ItemHeadState],
         beam: SparseScores | None,
         counted: Mapping[str, SparseScores],
+        words: SparseScores | None,
     ) -> dict[str, Floats]:
         ranker, parts, history = self._ranker, self._ranker.parts, search.history
         found: dict[str, Floats] = {}
@@ -231,15 +242,17 @@ class CandidateSearch:
             found[name] = ranker.item_head_at(head, rows_C)
         if beam is not None:
             found["semantic-id"] = beam.at(rows_C)
-        for name, scores in counted.items():
-            found[name] = ranker.smoothing.at(rows_C, scores.at)
-        if "lexical" in channels:
-            found["lexical"] = parts.lexical.at(history, rows_C, parts.channels.lexical)
+        smoothed: dict[str, Callable[[Rows], Floats]] = {name: scores.at for name, scores in counted.items()}
+        if "popularity" in channels:
+            smoothed["popularity"] = ranker.log_popularity_at
+        if smoothed:
+            scores_SC = ranker.smoothing.at(rows_C, lambda rows: np.stack([score(rows) for score in smoothed.values()]))
+            found |= zip(smoothed, scores_SC, strict=True)
+        if words is not None:
+            found["lexical"] = parts.lexical.at(words, rows_C)
         if "content" in channels:
             query_D = content_query(history, parts.fused_ND, parts.channels.content)
             found["content"] = parts.fused_ND.scores_at(rows_C, lambda vectors_RD: vectors_RD @ query_D)
-        if "popularity" in channels:
-            found["popularity"] = ranker.popularity_at(rows_C)
         if WISH in channels and search.wish_D is not None:
             found[WISH] = ranker.wish_at(search.wish_D, rows_C)
         return found
@@ -249,12 +262,57 @@ class CandidateSearch:
     def _scale(self, places: int) -> int:
         return -(-places // _PLACES_PER_BUDGET)
 
-    def _near(self, history: npt.NDArray[np.int32], most: int, mask_N: Bitmap) -> Rows:
-        query_D = content_query(history, self._ranker.parts.fused_ND, self._ranker.parts.channels.content)
-        norm = float(np.linalg.norm(query_D))
-        if self._nearest is None or norm < 1e-6:
-            return np.empty(0, np.int64)
-        return self._nearest.propose(query_D / norm, most, mask_N)
+    def _neighbours(
+        self, searches: Sequence[Search], heads: Sequence[Mapping[str, ItemHeadState]], channels: frozenset[str]
+    ) -> list[dict[str, Rows] | None]:
+        """Items near the LLM's state and near the history, by source; some are not eligible.
+
+        None for a search that takes every eligible item.
+        """
+        config, found = self._config, list[dict[str, Rows] | None]([None] * len(searches))
+        for group in self._groups(searches):
+            own: list[dict[str, Rows]] = [{} for _ in group.places]
+            for name in heads[group.places[0]] if config.item_head else ():
+                states_BH = torch.stack([heads[place][name].state_H for place in group.places])
+                many = config.item_head * group.scale + group.exceptions
+                for known, rows in zip(
+                    own, self._ranker.token_index.best(states_BH, many, group.eligible_N), strict=True
+                ):
+                    known[name] = rows
+            if "content" in channels and config.content:
+                histories = [searches[place].history for place in group.places]
+                many = config.content * group.scale + group.exceptions
+                for known, rows in zip(own, self._alike(histories, many, group.eligible_N), strict=True):
+                    known["content"] = rows
+            for place, known in zip(group.places, own, strict=True):
+                found[place] = known
+        return found
+
+    def _groups(self, searches: Sequence[Search]) -> list[_Group]:
+        """The searches that do not take every eligible item."""
+        groups: dict[tuple[int, int], _Group] = {}
+        for place, search in enumerate(searches):
+            mask_N, within, left_out = search.tier
+            if np.count_nonzero(mask_N) <= self._config.total:
+                continue
+            scale = self._scale(search.places)
+            if len(left_out) > _MOST_EXCEPTIONS:
+                group = _Group([], mask_N, 0, scale)
+            elif within is None:
+                group = _Group([], self._ranker.parts.catalogue.alive_N, _MOST_EXCEPTIONS, scale)
+            else:
+                group = _Group([], within.rows_N, _MOST_EXCEPTIONS, scale)
+            groups.setdefault((id(group.eligible_N), scale), group).places.append(place)
+        return list(groups.values())
+
+    def _alike(self, histories: Sequence[npt.NDArray[np.int32]], most: int, eligible_N: Bitmap | None) -> list[Rows]:
+        parts = self._ranker.parts
+        queries_BD = np.stack([content_query(one, parts.fused_ND, parts.channels.content) for one in histories])
+        norm_B1 = np.linalg.norm(queries_BD, axis=1, keepdims=True)
+        if self._nearest is None:
+            return [np.empty(0, np.int64)] * len(histories)
+        found = self._nearest.propose(queries_BD / np.maximum(norm_B1, _SHORT), most, eligible_N)
+        return [rows if norm >= _SHORT else rows[:0] for rows, norm in zip(found, norm_B1[:, 0].tolist(), strict=True)]
 
     def _popular(self, mask_N: Bitmap, most: int) -> Rows:
         """The items with most training events."""

@@ -5,7 +5,7 @@ every token is cheap and exact. Beyond it, faiss IVF lists of 8-bit copies propo
 changed since the lists were made are scored one by one.
 """
 
-# Axes: N items, H hidden width, C changed rows, K proposed rows
+# Axes: B states, N items, H hidden width, C changed rows, K proposed rows
 
 from __future__ import annotations
 
@@ -62,40 +62,47 @@ class TokenIndex:
         made._changed_R = self._changed_R if self._lists is None else np.union1d(self._changed_R, rows_M)
         return made
 
-    def best(self, state_H: Tensor, most: int, eligible_N: Bitmap) -> Rows:
-        """The eligible rows with the highest scores, in no order; nearly the best ones where there are lists.
+    def best(self, states_BH: Tensor, most: int, eligible_N: Bitmap | None = None) -> list[Rows]:
+        """For each state the eligible rows with the highest scores; nearly the best ones where there are lists.
 
         Args:
-            state_H: What the item head multiplies tokens with. Shape: (H,), float32.
-            most: How many at most.
-            eligible_N: Rows that may be returned. Shape: (N,), bool.
+            states_BH: What the item head multiplies tokens with. Shape: (B, H), float32.
+            most: How many; where tokens have changed, twice as many at most.
+            eligible_N: Rows that may be returned; None for all. Shape: (N,), bool.
         """
         if self._lists is None:
-            scores_N = self._tokens.scores(lambda block_NH: block_NH @ state_H)
-            scores_N = scores_N.masked_fill(torch.from_numpy(~eligible_N).to(scores_N.device), float("-inf"))
-            found = torch.topk(scores_N, min(most, len(eligible_N)), sorted=False)
-            return np.asarray(found.indices[found.values > float("-inf")].cpu().numpy(), np.int64)
-        return np.union1d(self._listed(state_H, most, eligible_N), self._changed(state_H, most, eligible_N))
+            scores_BN = self._tokens.scores(lambda block_NH: states_BH @ block_NH.T)
+            if eligible_N is not None:
+                scores_BN = scores_BN.masked_fill(torch.from_numpy(~eligible_N).to(scores_BN.device), float("-inf"))
+            found = torch.topk(scores_BN, min(most, scores_BN.shape[1]), sorted=False)
+            return [
+                np.asarray(rows_K[values_K > float("-inf")].cpu().numpy(), np.int64)
+                for rows_K, values_K in zip(found.indices, found.values, strict=True)
+            ]
+        changed = self._changed(states_BH, most, eligible_N)
+        return [*map(np.union1d, self._listed(states_BH, most, eligible_N), changed)]
 
-    def _listed(self, state_H: Tensor, most: int, eligible_N: Bitmap) -> Rows:
-        known_N = eligible_N[: self._lists.ntotal]
-        eligible = max(1, int(np.count_nonzero(known_N)))
-        packed = np.packbits(known_N, bitorder="little")
-        # faiss keeps no reference to `packed`, which must outlive the search.
-        selector = _FAISS.IDSelectorBitmap(len(known_N), _FAISS.swig_ptr(packed))
+    def _listed(self, states_BH: Tensor, most: int, eligible_N: Bitmap | None) -> list[Rows]:
+        known = eligible = self._lists.ntotal
+        selector = None
+        if eligible_N is not None:
+            known_N = eligible_N[:known]
+            eligible = max(1, int(np.count_nonzero(known_N)))
+            packed = np.packbits(known_N, bitorder="little")
+            # faiss keeps no reference to `packed`, which must outlive the search.
+            selector = _FAISS.IDSelectorBitmap(known, _FAISS.swig_ptr(packed))
         lists = self._lists.nlist
-        wanted = max(lists / _SHARE_OF_LISTS, _READ_PER_ROW * most * lists / len(known_N)) * len(known_N) / eligible
+        wanted = max(lists / _SHARE_OF_LISTS, _READ_PER_ROW * most * lists / known) * known / eligible
         params = _FAISS.SearchParametersIVF(sel=selector, nprobe=min(lists, math.ceil(wanted)))
-        query_1H = state_H.reshape(1, -1).float().cpu().numpy()
-        rows: Rows = self._lists.search(query_1H, most, params=params)[1][0]
-        return rows[rows >= 0]
+        found_BK: Rows = self._lists.search(states_BH.float().cpu().numpy(), most, params=params)[1]
+        return [rows_K[rows_K >= 0] for rows_K in found_BK]
 
-    def _changed(self, state_H: Tensor, most: int, eligible_N: Bitmap) -> Rows:
-        rows_C = self._changed_R[eligible_N[self._changed_R]]
+    def _changed(self, states_BH: Tensor, most: int, eligible_N: Bitmap | None) -> list[Rows]:
+        rows_C = self._changed_R if eligible_N is None else self._changed_R[eligible_N[self._changed_R]]
         if len(rows_C) <= most:
-            return rows_C
-        scores_C = self._tokens.scores_at(torch.from_numpy(rows_C), lambda block_NH: block_NH @ state_H)
-        return np.asarray(rows_C[torch.topk(scores_C, most, sorted=False).indices.numpy()], np.int64)
+            return [rows_C] * len(states_BH)
+        scores_BC = self._tokens.scores_at(torch.from_numpy(rows_C), lambda block_NH: states_BH @ block_NH.T)
+        return [*rows_C[torch.topk(scores_BC, most, sorted=False).indices.numpy()]]
 
 
 def _lists_of(tokens: Segmented[Tensor]) -> Any:

@@ -173,23 +173,25 @@ class VectorIndex:
             return self._search_candidates(queries_QD, wanted, eligible_N, eligible)
         return nearest_exactly(self.vectors_ND, queries_QD, int(k), eligible_N)
 
-    def propose(self, query_D: Floats, most: int, eligible_N: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """Rows near a query, for something else to rank: nearly the nearest of them, in no order.
+    def propose(
+        self, queries_QD: Floats, most: int, eligible_N: npt.NDArray[np.bool_] | None = None
+    ) -> list[npt.NDArray[np.int64]]:
+        """Rows near each query, for something else to rank: nearly the nearest of them, in no order.
 
         An approximate index is searched with the effort that ten results take, however many are wanted.
 
         Args:
-            query_D: Unit vector. Shape: (D,).
+            queries_QD: Unit vectors. Shape: (Q, D).
             most: How many at most.
-            eligible_N: Rows that may be returned. Shape: (N,), bool.
+            eligible_N: Rows that may be returned; None for all. Shape: (N,), bool.
         """
-        eligible = int(np.count_nonzero(eligible_N))
+        eligible = len(self) if eligible_N is None else int(np.count_nonzero(eligible_N))
         if self._approximate is None or eligible <= max(most, self._config.exact_up_to):
-            return np.asarray(self.search(query_D[None], most, eligible_N).rows_QK[0])
+            return [*self.search(queries_QD, most, eligible_N).rows_QK]
         effort = self._effort(_RECALL_AT, eligible)
-        proposed_1M = self._candidate_rows(query_D[None], most, effort, eligible_N, eligible)
-        rows_M = self._add_changed(proposed_1M, query_D[None], most, eligible_N)[0]
-        return np.asarray(rows_M[rows_M >= 0])
+        proposed_QM = self._candidate_rows(queries_QD, most, effort, eligible_N, eligible)
+        found_QM = self._add_changed(proposed_QM, queries_QD, most, eligible_N)
+        return [rows_M[rows_M >= 0] for rows_M in found_QM]
 
     def _uses_candidates(self, wanted: int, eligible: int) -> bool:
         """Whether selecting candidates is cheaper than an exact search."""

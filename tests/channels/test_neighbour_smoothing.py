@@ -41,6 +41,22 @@ def test_scores_of_a_few_items_are_those_of_all_items() -> None:
     assert smoothing.at(np.array([0, 2, 3, 4]), scores.at).tolist() == [0.0, 5.0, 8.0, 0.0]
 
 
+def test_several_scores_are_smoothed_at_once() -> None:
+    scores = np.array([[1.0, 4.0, 0.0, 8.0, 0.0], [0.0, 2.0, 1.0, 0.0, 3.0]], dtype=np.float32)
+    found = NeighbourSmoothing(COLD, ROWS, SHARES).at(np.array([0, 2]), lambda rows: scores[:, rows])
+    assert found.tolist() == [[1.0, 5.0], [0.0, 2.5]]
+
+
+def test_of_very_many_cold_neighbours_those_of_the_highest_scores_are_found() -> None:
+    cold = np.arange(20_010) >= 10
+    rows = Segmented(np.where(cold, np.arange(20_010) % 10, 0)[:, None])
+    smoothing = NeighbourSmoothing(cold, rows, Segmented(cold.astype(np.float32)[:, None]))
+    scores = SparseScores(np.arange(10), np.arange(10, dtype=np.float32))
+    found = smoothing.lifted(scores, 2_000)
+    assert len(set(found.tolist())) == 2_000
+    assert set((found % 10).tolist()) == {9}
+
+
 def test_cold_items_are_found_from_the_neighbours_that_have_a_score() -> None:
     smoothing = NeighbourSmoothing(COLD, ROWS, SHARES)
     assert smoothing.lifted(SparseScores(np.array([3]), np.array([8.0], np.float32)), 10).tolist() == [2]

@@ -15,7 +15,7 @@ from mmrec.contract.requests import Promotion, RecommendRequest
 from mmrec.errors import InvalidArgumentError
 from mmrec.recommender.artefact import CandidateConfig
 from mmrec.recommender.token_index import TokenIndex
-from tests.recommender.small_shop import IDS, recommended
+from tests.recommender.small_shop import IDS, ask, recommended
 
 FEW = CandidateConfig(0, 1, 1, transitions_wide=0, lexical=0, content=0, popular=1, new=0, raised=1)
 """At most four candidates, and those of the beam."""
@@ -61,6 +61,25 @@ def test_a_list_has_as_many_eligible_items_as_there_are_however_few_candidates(
     found = recommended(asked, weights, FEW).item_ids
     assert len(found) == len(set(found)) == len(recommended(asked, weights).item_ids)
     assert set(found) <= set(recommended(RecommendRequest(history, k=8, filter=condition, include_seen=seen)).item_ids)
+
+
+REQUESTS = st.builds(
+    RecommendRequest,
+    history=HISTORIES,
+    k=st.integers(1, 8),
+    filter=st.sampled_from(["", 'kind = "mug"']),
+    allow=st.sampled_from([(), IDS[:5]]),
+    deny=st.lists(st.sampled_from(IDS), max_size=2).map(tuple),
+)
+
+
+@settings(max_examples=30)
+@given(st.lists(REQUESTS, min_size=2, max_size=6))
+def test_a_list_does_not_depend_on_the_other_requests(requests: list[RecommendRequest]) -> None:
+    few = replace(FEW, item_head=1, content=1)
+    together = ask(*requests, weights=EVERY_CHANNEL, candidates=few)
+    alone = [recommended(request, EVERY_CHANNEL, few) for request in requests]
+    assert [getattr(reply, "item_ids", reply) for reply in together] == [reply.item_ids for reply in alone]
 
 
 def test_the_best_items_of_a_channel_are_candidates() -> None:
@@ -117,9 +136,9 @@ def test_lists_find_nearly_all_of_the_best_tokens_within_a_filter(share: float) 
     tokens_NH, state_H = tokens_of(4000), torch.ones(16)
     eligible_N = np.random.default_rng(0).random(4000) < share
     wanted = best(tokens_NH, state_H, eligible_N, 20)
-    exact = TokenIndex(Segmented(tokens_NH)).best(state_H, 20, eligible_N)
+    exact = TokenIndex(Segmented(tokens_NH)).best(state_H[None], 20, eligible_N)[0]
     assert set(exact.tolist()) == wanted
-    found = TokenIndex(Segmented(tokens_NH), exact_up_to=100).best(state_H, 40, eligible_N)
+    found = TokenIndex(Segmented(tokens_NH), exact_up_to=100).best(state_H[None], 40, eligible_N)[0]
     assert eligible_N[found].all()
     assert len(wanted & set(found.tolist())) >= 0.8 * len(wanted)
 
@@ -130,7 +149,7 @@ def test_changed_tokens_are_found_as_they_are_now() -> None:
     index = TokenIndex(tokens, exact_up_to=100)
     rows = np.array([7, 4000])
     changed = tokens.replaced(torch.from_numpy(rows), torch.full((2, 16), 9.0))
-    found = index.with_changes(changed, rows).best(state_H, 5, eligible_N)
+    found = index.with_changes(changed, rows).best(state_H[None], 5, eligible_N)[0]
     assert {7, 4000} <= set(found.tolist())
     eligible_N[4000] = False
-    assert 4000 not in index.with_changes(changed, rows).best(state_H, 5, eligible_N)
+    assert 4000 not in index.with_changes(changed, rows).best(state_H[None], 5, eligible_N)[0]
