@@ -92,7 +92,7 @@ from mmrec.contract.requests import (
     SimilarRequest,
     TagRequest,
 )
-from mmrec.data.feedback import takes
+from mmrec.data.feedback import FeedbackRule
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.event_memory import EventMemory
@@ -168,7 +168,7 @@ class FakeEngine(EngineMethods):
         asked = request.customer
         customer = RecommendRequest(
             asked.history,
-            history_events=tuple(one for one in asked.history_events if takes(one.event_type)),
+            history_events=tuple(one for one in asked.history_events if FeedbackRule().takes(one.event_type)),
             allow=request.item_ids,
             include_seen=True,
             explain=True,

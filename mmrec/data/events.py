@@ -1,7 +1,8 @@
 """Reads an events table: positive and negative feedback of users on items, and the problems of the rows.
 
 Unit of work: one table and the items it refers to. Knows nothing of files. A row is positive feedback (training uses
-it), negative feedback by its type or rating (training does not use it), or unusable and left out.
+it), negative feedback by its type or rating, or no feedback because its item was only shown (training uses neither), or
+unusable and left out.
 """
 
 # Axes: R rows, E events, N items
@@ -131,7 +132,7 @@ class _Reader:
         usable_R = self._reason_R == 0
         if known is None:
             usable_R[:] = False
-        negative_R, negative_counts = self._negative(ratings_R, settings, usable_R)
+        negative_R, shown_R, set_aside = self._judged(ratings_R, settings, usable_R)
         self._columns |= {
             name: ColumnUse(name, "not read, it has no effect", used=False)
             for name in table.columns
@@ -147,7 +148,7 @@ class _Reader:
             ratings_R=ratings_R,
             resolution=_MICROSECONDS if times is not None else 1,
         )
-        positive_R = usable_R & ~negative_R
+        positive_R = usable_R & ~negative_R & ~shown_R
         interactions = columns.interactions(positive_R)
         timed = columns.interactions(positive_R & ~main.empty) if (positive_R & main.empty).any() else interactions
         left_out = {
@@ -159,12 +160,12 @@ class _Reader:
             left_out = {"without an items table": table.rows}
         return Events(
             interactions=interactions,
-            rejected=columns.rejected(usable_R, negative_R),
+            rejected=columns.rejected(usable_R & ~shown_R, negative_R),
             rated=columns.rated(usable_R),
             rejected_below=self._rejected_below,
             time_column="timestamp" if times is not None else "position",
             repeats=count_repeats(interactions, timed),
-            summary=TableSummary(table.file, table.rows, int(positive_R.sum()), left_out, negative_counts),
+            summary=TableSummary(table.file, table.rows, int(positive_R.sum()), left_out, set_aside),
             columns=tuple(self._columns[name] for name in table.columns if name in self._columns),
         )
 
@@ -260,20 +261,21 @@ class _Reader:
             )
         return rows_R
 
-    def _negative(
+    def _judged(
         self, ratings_R: npt.NDArray[np.float32] | None, settings: EventSettings, usable_R: npt.NDArray[np.bool_]
-    ) -> tuple[npt.NDArray[np.bool_], dict[str, int]]:
-        """A mask of negative rows, and how many usable ones there are by reason."""
-        negative_R = np.zeros(self._table.rows, dtype=np.bool_)
-        negative_counts: dict[str, int] = {}
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, int]]:
+        """Masks of negative rows and of those only shown, and how many usable ones there are by reason."""
+        negative_R, shown_R = (np.zeros(self._table.rows, dtype=np.bool_) for _ in range(2))
+        set_aside: dict[str, int] = {}
         if "event_type" in self._table.columns:
             types = self._table.text("event_type")
             by_type = judge_types(types, settings.ignore_types)
-            negative_R = by_type.negative_R
-            of_type = types.filter(pa.array(negative_R & usable_R)).value_counts()
+            negative_R, shown_R = by_type.negative_R, by_type.shown_R
+            of_type = types.filter(pa.array((negative_R | shown_R) & usable_R)).value_counts()
             for entry in sorted(of_type.to_pylist(), key=lambda one: (-one["counts"], one["values"])):
-                negative_counts[f"by event_type {entry['values']}"] = entry["counts"]
-            self._columns["event_type"] = ColumnUse("event_type", by_type.words, used=bool(by_type.counts))
+                set_aside[f"by event_type {entry['values']}"] = entry["counts"]
+            used = bool(by_type.counts) or bool(shown_R.any())
+            self._columns["event_type"] = ColumnUse("event_type", by_type.words, used=used)
             if by_type.unmatched:
                 message = (
                     f"ignore_types has {', '.join(map(quoted, by_type.unmatched))}, which no event has as its "
@@ -285,12 +287,12 @@ class _Reader:
         if ratings_R is not None:
             by_rating = judge_ratings(ratings_R, settings.min_rating)
             self._rejected_below = by_rating.below
-            low_R = by_rating.negative_R & ~negative_R
+            low_R = by_rating.negative_R & ~negative_R & ~shown_R
             if low := int((low_R & usable_R).sum()):
-                negative_counts[f"by rating below {by_rating.below:g}"] = low
+                set_aside[f"by rating below {by_rating.below:g}"] = low
             negative_R = negative_R | low_R
             self._columns["rating"] = ColumnUse("rating", by_rating.words, used=by_rating.below is not None)
-        return negative_R, negative_counts
+        return negative_R, shown_R, set_aside
 
     # --- rows that cannot be used -------------------------------------------------------------------------------------
 

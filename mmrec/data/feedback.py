@@ -1,4 +1,4 @@
-"""Sorts events into positive feedback (what a customer took or liked) and negative (sent back, removed, rated low).
+"""Sorts events into positive feedback (taken or liked), negative (sent back, removed, rated low) and none (only shown).
 
 Unit of work: one column of event types or of ratings. Knows nothing of tables and users.
 """
@@ -6,8 +6,8 @@ Unit of work: one column of event types or of ratings. Knows nothing of tables a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ dismissed
 NEGATIVE_TYPES = tuple(_NEGATIVE_TYPE_LIST.split())
 """Types of events that are negative feedback where ``dataset.toml`` names none; case and separators do not matter."""
 SHOWN_TYPES = ("impression", "impressions", "shown", "exposure", "displayed")
-"""Types of live events that say that an item was shown to a customer, and nothing of what the customer did with it."""
+"""Types of events that say that an item was shown to a customer, and nothing of what the customer did with it."""
 _NEGATIVE_WORD_LIST = """
 returned refund refunds refunded cancelled canceled cancellation chargeback dislike disliked removed unliked rückgabe
 retoure retouren storno storniert retour remboursement remboursé annulé annulée devolución devuelto reembolso
@@ -49,17 +49,45 @@ _MAX_VALUES = 400
 
 
 @dataclass(frozen=True, slots=True)
+class FeedbackRule:
+    """How a dataset's events are read: what its bundle learned from is what a server takes up.
+
+    Attributes:
+        ignore_types: Types that are negative; None for `NEGATIVE_TYPES`, and those of several words that name a return,
+            a refund, a cancellation or a dislike.
+        rejected_below: Ratings below it are negative, as `ByRating.below` says; None: every rating is positive.
+    """
+
+    ignore_types: tuple[str, ...] | None = None
+    rejected_below: float | None = None
+
+    def takes(self, event_type: str, rating: float | None = None) -> bool | None:
+        """Whether a customer with an event took the item; False: rejected it; None: was only shown it.
+
+        Args:
+            event_type: May be empty.
+            rating: None: the event has none.
+        """
+        took = _took(event_type, self.ignore_types)
+        if took and rating is not None and self.rejected_below is not None:
+            return not rating < self.rejected_below
+        return took
+
+
+@dataclass(frozen=True, slots=True)
 class ByType:
     """Feedback by event type.
 
     Attributes:
         negative_R: Rows that are negative feedback. Shape: (R,), bool.
+        shown_R: Rows that say only that an item was shown, which is no feedback. Shape: (R,), bool.
         counts: Rows of each negative type, the most frequent first.
         words: How the column is read, as a sentence for the report.
         unmatched: Names in `ignored` that no event has as its type.
     """
 
     negative_R: npt.NDArray[np.bool_]
+    shown_R: npt.NDArray[np.bool_]
     counts: dict[str, int]
     words: str
     unmatched: tuple[str, ...]
@@ -80,54 +108,36 @@ class ByRating:
     words: str
 
 
-def takes(event_type: str, rating: float | None = None, below: float | None = None) -> bool | None:
-    """Whether a customer with an event took the item; False: rejected it; None: was only shown it.
-
-    Args:
-        event_type: May be empty.
-        rating: None: the event has none.
-        below: Ratings below it are negative, as `ByRating.below` says; None: every rating is positive.
-    """
-    name = _normalised(event_type)
-    if name in _SHOWN:
-        return None
-    if rating is not None and below is not None and rating < below:
-        return False
-    return name not in _NEGATIVE and not _has_negative_word(event_type)
-
-
-def judge_types(types: Any, ignored: Iterable[str] | None) -> ByType:
+def judge_types(types: Any, ignored: tuple[str, ...] | None) -> ByType:
     """Classify events by their type.
 
     Args:
         types: '' where an event has none, which is then positive. Shape: (R,), pyarrow strings.
-        ignored: Types that are negative; None for `NEGATIVE_TYPES`, and those of several words that name a return, a
-            refund, a cancellation or a dislike.
+        ignored: As `FeedbackRule.ignore_types`.
     """
-    negative_names = {_normalised(name): name for name in (NEGATIVE_TYPES if ignored is None else ignored)}
     encoded = types.dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.unify_dictionaries().combine_chunks()
     names: list[str] = encoded.dictionary.to_pylist()
     codes = np.asarray(encoded.indices, dtype=np.int64)
     rows_T = np.bincount(codes, minlength=len(names))
-    negative_T = np.array(
-        [
-            bool(name) and (_normalised(name) in negative_names or (ignored is None and _has_negative_word(name)))
-            for name in names
-        ],
-        dtype=np.bool_,
-    )
+    took = [_took(name, ignored) for name in names]
     by_size = sorted(range(len(names)), key=lambda code: (-int(rows_T[code]), names[code]))
-    counts = {names[code]: int(rows_T[code]) for code in by_size if negative_T[code]}
+    counts = {names[code]: int(rows_T[code]) for code in by_size if took[code] is False}
     matched = {_normalised(name) for name in counts}
-    unmatched = () if ignored is None else tuple(name for key, name in negative_names.items() if key not in matched)
-    positive = [f"{names[code] or 'empty'} ({rows_T[code]:,})" for code in by_size if not negative_T[code]]
-    negative = [f"{name} ({count:,})" for name, count in counts.items()]
+    unmatched = tuple(name for name in ignored or () if _normalised(name) not in matched)
+    positive, negative, shown = (
+        [f"{names[code] or 'empty'} ({rows_T[code]:,})" for code in by_size if took[code] is kind]
+        for kind in (True, False, None)
+    )
     words = f"counted as positive: {_listed(positive)}" if positive else "nothing is counted as positive"
     words += f"; as negative: {_listed(negative)}" if negative else "; as negative: none"
-    negative_R = negative_T[codes] if len(names) else np.zeros(len(codes), np.bool_)
-    return ByType(negative_R, counts, words, unmatched)
+    words += f"; only shown, which counts for nothing: {_listed(shown)}" if shown else ""
+    negative_R, shown_R = (
+        np.array([one is kind for one in took], dtype=np.bool_)[codes] if names else np.zeros(len(codes), np.bool_)
+        for kind in (False, None)
+    )
+    return ByType(negative_R, shown_R, counts, words, unmatched)
 
 
 def judge_ratings(ratings_R: npt.NDArray[np.float32], min_rating: float | None) -> ByRating:
@@ -183,6 +193,18 @@ def _scale(values: npt.NDArray[np.float64]) -> tuple[str, float]:
     return "", 0.0
 
 
+def _took(event_type: str, ignored: tuple[str, ...] | None) -> bool | None:
+    """As `FeedbackRule.takes`, by the type alone."""
+    name = _normalised(event_type)
+    if ignored is not None:
+        rejected = bool(event_type) and name in _normalised_names(ignored)
+    else:
+        rejected = name in _NEGATIVE or _has_negative_word(event_type)
+    if rejected:
+        return False
+    return None if name in _SHOWN else True
+
+
 def _has_negative_word(name: str) -> bool:
     words = {word for word in _SEPARATORS.split(_CAPITAL.sub(" ", name).casefold()) if word}
     return bool(words & _NEGATIVE_WORDS) or bool(words & _RETURN and words & _RETURN_CONTEXT)
@@ -192,7 +214,12 @@ def _normalised(name: str) -> str:
     return _SEPARATORS.sub("", name.casefold())
 
 
-_SHOWN, _NEGATIVE = (frozenset(map(_normalised, names)) for names in (SHOWN_TYPES, NEGATIVE_TYPES))
+@cache
+def _normalised_names(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(_normalised, names))
+
+
+_SHOWN, _NEGATIVE = map(_normalised_names, (SHOWN_TYPES, NEGATIVE_TYPES))
 
 
 def _listed(names: list[str]) -> str:

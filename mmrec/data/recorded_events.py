@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from mmrec.contract.events import UserEvent
 from mmrec.contract.forgotten_users import nobody
-from mmrec.data.feedback import takes
+from mmrec.data.feedback import FeedbackRule
 from mmrec.data.table_files import check_folder, table_files, usable_table
 from mmrec.data.tables import read_table
 from mmrec.errors import InvalidDatasetError
@@ -73,7 +73,7 @@ def with_recorded_events(
         writer.write_table(before)
         rows: list[dict[str, str]] = []
         for event in events:
-            if takes(event.event_type) is not None:
+            if FeedbackRule().takes(event.event_type) is not None:
                 rows.append(_row(event, before.schema.names))
             if len(rows) >= _BATCH:
                 writer.write_table(pa.Table.from_pylist(rows, before.schema))

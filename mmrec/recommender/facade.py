@@ -31,12 +31,14 @@ from mmrec.contract.forgotten_users import ForgottenUsers
 from mmrec.contract.items import ItemInput, Versions
 from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import ServiceInfo
+from mmrec.data.feedback import FeedbackRule
 from mmrec.errors import MmrecError
 from mmrec.generator.pretrained import Checkpoint
 from mmrec.recommender.artefact import (
     ENCODERS,
     HOLDS_DELETIONS,
     HOLDS_EVENTS,
+    IGNORE_TYPES,
     REJECTED_BELOW,
     read_features,
     read_index,
@@ -94,10 +96,9 @@ class Recommender(SnapshotAnswers, EngineMethods):
         )
         # Everything of one bundle is in one snapshot, so it is replaced in one step. Each request reads `_now` once.
         parameters = bundle.manifest.parameters
-        below = parameters.get(REJECTED_BELOW)
-        live = LiveEvents.begin(
-            ranker.parts, int(parameters.get(HOLDS_DELETIONS, 0)), None if below is None else float(below)
-        )
+        types, below = parameters.get(IGNORE_TYPES), parameters.get(REJECTED_BELOW)
+        rule = FeedbackRule(None if types is None else tuple(types), None if below is None else float(below))
+        live = LiveEvents.begin(ranker.parts, int(parameters.get(HOLDS_DELETIONS, 0)), rule)
         self._now = make_snapshot(ranker, vectors, live, bundle.manifest.versions, bundle, Reused())
         self._device, self._dtype = device, dtype
         self._language_model = language_model
@@ -201,8 +202,9 @@ class Recommender(SnapshotAnswers, EngineMethods):
 
         A request that has begun is answered from the old state. Changes of this catalogue that the other one lacks are
         dropped, so make them in the other one first. Events recorded here are kept, but for those that the other bundle
-        was fitted on; deleted users stay deleted. If the codebooks differ, semantic IDs of the old ones can still be
-        looked up until the next call. The other recommender must not be used afterwards.
+        was fitted on, and say of their items what they said when they came; deleted users stay deleted. If the
+        codebooks differ, semantic IDs of the old ones can still be looked up until the next call. The other recommender
+        must not be used afterwards.
         """
         with self._changing, other._changing:
             new = successor(self._now, other._now)
@@ -296,7 +298,7 @@ class Recommender(SnapshotAnswers, EngineMethods):
             events: The number of each, in its store, and the event.
             count: Whether transitions have them at once; False: when `count_events` has been called.
         """
-        found = live_events(events, self._now.live.rejected_below)
+        found = live_events(events, self._now.live.rule)
         if found:
             with self._following:
                 self._now = replace(self._now, live=self._now.live.after(found, count=count))

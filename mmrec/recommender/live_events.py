@@ -24,7 +24,7 @@ from mmrec.channels.transitions import TransitionGraph
 from mmrec.contract.events import UserEvent
 from mmrec.contract.forgotten_users import ForgottenUsers
 from mmrec.contract.requests import HistoryEvent
-from mmrec.data.feedback import takes
+from mmrec.data.feedback import FeedbackRule
 from mmrec.recommender.artefact import Parts
 
 Graphs = tuple[TransitionGraph, TransitionGraph]
@@ -50,14 +50,17 @@ _VISIT = "\0"
 """Begins the id under which the events of an anonymous visit follow each other; no user's id has it."""
 
 
-def live_events(events: Iterable[tuple[int, UserEvent]], rejected_below: float | None = None) -> list[LiveEvent]:
+_USUAL = FeedbackRule()
+
+
+def live_events(events: Iterable[tuple[int, UserEvent]], rule: FeedbackRule = _USUAL) -> list[LiveEvent]:
     """Recorded events, with their numbers, that say what a customer took or rejected, without those only shown.
 
     Args:
         events: The number of each, and the event.
-        rejected_below: An event with a rating below it is a rejection; None: no rating makes it one.
+        rule: What an event says of its item.
     """
-    found = ((number, event, takes(event.event_type, event.rating, rejected_below)) for number, event in events)
+    found = ((number, event, rule.takes(event.event_type, event.rating)) for number, event in events)
     return [
         LiveEvent(event.user_id or _VISIT + event.session_id, event.item_id, taken, number)
         for number, event, taken in found
@@ -66,18 +69,18 @@ def live_events(events: Iterable[tuple[int, UserEvent]], rejected_below: float |
 
 
 def given_events(
-    history: Iterable[str], events: Sequence[HistoryEvent], rejected_below: float | None = None
+    history: Iterable[str], events: Sequence[HistoryEvent], rule: FeedbackRule = _USUAL
 ) -> list[LiveEvent]:
     """What a request says that its customer took or rejected, oldest first, without what was only shown.
 
     Args:
         history: Items that were taken.
         events: What followed, ordered by time; one without a time stays behind the one before it.
-        rejected_below: As for `live_events`.
+        rule: As for `live_events`.
     """
     times = accumulate((-math.inf if event.time is None else event.time for event in events), _last_known)
     ordered = [event for _, event in sorted(zip(times, events, strict=True), key=lambda one: one[0])]
-    found = ((event, takes(event.event_type, event.rating, rejected_below)) for event in ordered)
+    found = ((event, rule.takes(event.event_type, event.rating)) for event in ordered)
     given = [LiveEvent("", event.item_id, taken) for event, taken in found if taken is not None]
     return [*(LiveEvent("", item_id) for item_id in history), *given]
 
@@ -138,15 +141,15 @@ class LiveEvents:
         return self._events
 
     @classmethod
-    def begin(cls, parts: Parts, deletions: int = 0, rejected_below: float | None = None) -> LiveEvents:
+    def begin(cls, parts: Parts, deletions: int = 0, rule: FeedbackRule = _USUAL) -> LiveEvents:
         """The events of a bundle, and none after it.
 
         Args:
             parts: Parts of the bundle.
             deletions: Number of the last deletion of a customer that the bundle's histories follow.
-            rejected_below: An event with a rating below it is a rejection; None: no rating makes it one.
+            rule: What an event says of its item.
         """
-        return cls(_Log(parts, deletions, rejected_below), 0, 0)
+        return cls(_Log(parts, deletions, rule), 0, 0)
 
     def after(self, events: Iterable[LiveEvent], *, count: bool = True) -> LiveEvents:
         """These events followed by more, in order, as a new value.
@@ -158,7 +161,7 @@ class LiveEvents:
         log = self._log
         if len(log.events) != self._events:
             # Another value already extends this log: copy it.
-            log = _Log(log.parts, log.deletions, log.rejected_below, log.forgotten)
+            log = _Log(log.parts, log.deletions, log.rule, log.forgotten)
             log.extend(self)
         log.extend(events)
         return LiveEvents(log, len(log.events), len(log.events) if count else self._counted)
@@ -172,9 +175,9 @@ class LiveEvents:
         return LiveEvents(self._log, self._events, max(self._counted, min(other._counted, self._events)))
 
     @property
-    def rejected_below(self) -> float | None:
-        """An event with a rating below it is a rejection; None: no rating makes it one."""
-        return self._log.rejected_below
+    def rule(self) -> FeedbackRule:
+        """What an event says of its item."""
+        return self._log.rule
 
     @property
     def forgotten(self) -> ForgottenUsers:
@@ -244,16 +247,16 @@ class _Log:
     Attributes:
         parts: Parts of the bundle.
         deletions: Number of the last deletion of a customer that the bundle's histories follow.
-        rejected_below: An event with a rating below it is a rejection; None: no rating makes it one.
+        rule: What an event says of its item.
         forgotten: Deleted customers.
         events: The events.
         places: Indexes of the events of each customer, ascending.
     """
 
     def __init__(
-        self, parts: Parts, deletions: int, rejected_below: float | None, forgotten: ForgottenUsers | None = None
+        self, parts: Parts, deletions: int, rule: FeedbackRule, forgotten: ForgottenUsers | None = None
     ) -> None:
-        self.parts, self.rejected_below = parts, rejected_below
+        self.parts, self.rule = parts, rule
         self.deletions, self.forgotten = deletions, forgotten or ForgottenUsers()
         self.events: list[LiveEvent] = []
         self.places: dict[str, list[int]] = {}

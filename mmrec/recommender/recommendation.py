@@ -325,7 +325,7 @@ class RecommendationPipeline:
 
     def _history(self, request: RecommendRequest, live: LiveEvents) -> _History:
         catalogue = self._parts.catalogue
-        given = given_events(request.history, request.history_events, live.rejected_below)
+        given = given_events(request.history, request.history_events, live.rule)
         known = live.of(request.user_id, catalogue).after(given, catalogue.row_of)
         acted_on = (event.item_id for event in request.history_events)
         promoted = (item_id for promotion in request.promotions for item_id in promotion.item_ids)

@@ -57,6 +57,7 @@ from mmrec.recommender.artefact import (
     HOLDS_CHANGES,
     HOLDS_DELETIONS,
     HOLDS_EVENTS,
+    IGNORE_TYPES,
     INSTRUCTED,
     REJECTED_BELOW,
     Parts,
@@ -749,6 +750,7 @@ def _publish(writer: BundleWriter, job: _Job, work: WorkFolder, made: _Made, key
         "config": asdict(config),
         "dataset": key["dataset"],
         "dataset_rows": asdict(data.summary),
+        IGNORE_TYPES: data.settings.events.ignore_types,
         REJECTED_BELOW: data.rejected_below,
     }
     run = job.run

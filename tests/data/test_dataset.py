@@ -169,6 +169,24 @@ def test_dataset_toml_says_which_events_are_positive(folder: Folder) -> None:
     assert read_dataset(root).interactions.history(0).tolist() == [1, 2]
 
 
+def test_an_item_that_was_only_shown_was_neither_taken_nor_rejected(folder: Folder) -> None:
+    events = (
+        "user_id,item_id,timestamp,event_type,rating\n"
+        "ann,1,2024-05-01,view,\nann,2,2024-05-02,impression,\nann,3,2024-05-03,return,\nann,3,2024-05-04,Impression,1\n"
+    )
+    data = read_dataset(folder({"items.csv": "item_id\n1\n2\n3\n", "events.csv": events}))
+    assert data.interactions.history(0).tolist() == [0]
+    # That it was shown again does not undo the return.
+    assert data.rejected.history(0).tolist() == [2]
+    assert data.summary.tables[1] == TableSummary(
+        "events.csv",
+        4,
+        1,
+        {},
+        {"by event_type Impression": 1, "by event_type impression": 1, "by event_type return": 1},
+    )
+
+
 def test_quotes_in_tsv_are_plain_characters(folder: Folder) -> None:
     items = 'item_id\ttitle\n1\t"Great" Expectations\n2\t6" ruler\n3\t"open\n'
     data = read_dataset(folder({"items.tsv": items}))

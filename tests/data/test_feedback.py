@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mmrec.data.feedback import judge_ratings, judge_types
+from mmrec.data.feedback import FeedbackRule, judge_ratings, judge_types
 
 NAN = float("nan")
 
@@ -52,10 +52,37 @@ def test_usual_words_for_positive_events(name: str) -> None:
 
 
 def test_types_of_ones_own_take_the_place_of_the_usual_ones() -> None:
-    found = judge_types(pa.array(["VIEW", "return"], pa.large_string()), ["view", "retrun"])
+    found = judge_types(pa.array(["VIEW", "return"], pa.large_string()), ("view", "retrun"))
     assert found.negative_R.tolist() == [True, False]
     assert found.unmatched == ("retrun",)
     assert found.words == "counted as positive: return (1); as negative: VIEW (1)"
+
+
+def test_what_was_only_shown_is_no_feedback_unless_the_owner_calls_it_negative() -> None:
+    types = pa.array(["Impression", "buy", "shown", "Impression"], pa.large_string())
+    found = judge_types(types, None)
+    assert (found.negative_R.tolist(), found.shown_R.tolist()) == ([False] * 4, [True, False, True, True])
+    assert found.words.startswith("counted as positive: buy (1); as negative: none; only shown,")
+    assert found.words.endswith("which counts for nothing: Impression (2), shown (1)")
+    own = judge_types(types, ("impression",))
+    assert (own.negative_R.tolist(), own.shown_R.tolist()) == ([True, False, False, True], [False, False, True, False])
+
+
+@pytest.mark.parametrize("ignored", [None, (), ("wishlist_remove", "Impression")])
+def test_a_live_event_says_what_a_fit_reads_off_its_type(ignored: tuple[str, ...] | None) -> None:
+    names = ["", "buy", "return", "order returned", "Wishlist-Remove", "impression", "shown", "dismiss"]
+    found = judge_types(pa.array(names, pa.large_string()), ignored)
+    took = [FeedbackRule(ignored).takes(name) for name in names]
+    assert [one is False for one in took] == found.negative_R.tolist()
+    assert [one is None for one in took] == found.shown_R.tolist()
+    assert (
+        took
+        == {
+            None: [True, True, False, False, True, None, None, False],
+            (): [True, True, True, True, True, None, None, True],
+            ("wishlist_remove", "Impression"): [True, True, True, True, False, False, None, True],
+        }[ignored]
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from mmrec.contract.events import UserEvent
 from mmrec.contract.forgotten_users import ForgottenUsers
 from mmrec.contract.items import ItemInput
 from mmrec.contract.requests import HistoryEvent, RecommendRequest
+from mmrec.data.feedback import FeedbackRule
 from mmrec.recommender.live_events import LiveEvent, LiveEvents, given_events, live_events
 from mmrec.recommender.snapshot import Snapshot
 from tests.recommender.conftest import ITEM_IDS
@@ -123,8 +124,17 @@ def test_what_an_event_says_depends_on_its_type(event_type: str, found: list[tup
 
 def test_a_low_rating_is_a_rejection_where_ratings_say_so() -> None:
     events = [(n, UserEvent("a", "view", "u", rating=rating)) for n, rating in enumerate((2.5, 3.0, None))]
-    assert [event.taken for event in live_events(events, 3.0)] == [False, True, True]
+    assert [event.taken for event in live_events(events, FeedbackRule(rejected_below=3.0))] == [False, True, True]
     assert [event.taken for event in live_events(events)] == [True, True, True]
+
+
+def test_the_types_that_a_dataset_ignores_take_the_place_of_the_usual_ones() -> None:
+    rule = FeedbackRule(("Wishlist Remove",))
+    types = ("wishlist_remove", "return", "impression")
+    recorded = live_events(((0, UserEvent("a", name, "u")) for name in types), rule)
+    assert [event.taken for event in recorded] == [False, True]
+    given = given_events((), [HistoryEvent("a", name) for name in types], rule)
+    assert [event.taken for event in given] == [False, True]
 
 
 def test_what_a_request_brings_is_ordered_by_time_after_its_history() -> None:
@@ -137,7 +147,9 @@ def test_what_a_request_brings_is_ordered_by_time_after_its_history() -> None:
         HistoryEvent("a", "purchase", time=-5.0),
         HistoryEvent("b", time=20.0),
     ]
-    given = [(event.item_id, event.taken) for event in given_events(("c", "x"), later, 3.0)]
+    given = [
+        (event.item_id, event.taken) for event in given_events(("c", "x"), later, FeedbackRule(rejected_below=3.0))
+    ]
     assert given == [
         ("c", True),
         ("x", True),

@@ -109,6 +109,7 @@ def rated_dataset(demo_dataset: Path, tmp_path_factory: pytest.TempPathFactory) 
     kind = [int(user_id[1:]) % 3 for user_id in table["user_id"].to_pylist()]
     stars = [4.0 + (likes and own == 0) - 2 * (own == 1 and not likes) for likes, own in zip(even, kind, strict=True)]
     pq.write_table(table.append_column("rating", pa.array(stars)), folder / "events.parquet")
+    (folder / "dataset.toml").write_text('[events]\nignore_types = ["wishlist_remove"]\n')
     return folder
 
 
@@ -166,6 +167,20 @@ def test_what_a_customer_rates_low_is_not_recommended(rated_bundle: Path) -> Non
     assert found.item_ids == recommender.recommend(["p0002"], deny=["p0001"], include_seen=True, k=60).item_ids
     # As what is recorded.
     recommender.record_events([mmrec.UserEvent(one.item_id, "view", "u", rating=one.rating) for one in rated])
+    assert recommender.recommend(user_id="u", include_seen=True, k=60).item_ids == found.item_ids
+
+
+@pytest.mark.slow
+def test_types_that_the_dataset_ignores_are_rejections_of_live_customers_too(rated_bundle: Path) -> None:
+    assert open_bundle(rated_bundle).manifest.parameters["ignore_types"] == ["wishlist_remove"]
+    recommender = mmrec.Recommender.load(rated_bundle, device="cpu", encoders_when_used=True)
+    every = set(recommender.recommend(k=60).item_ids)
+    types = {"p0001": "Wishlist-Remove", "p0002": "return", "p0003": "impression"}
+    given = [mmrec.HistoryEvent(item_id, name) for item_id, name in types.items()]
+    found = recommender.recommend(history_events=given, include_seen=True, k=60)
+    assert every - set(found.item_ids) == {"p0001"}
+    assert found.item_ids == recommender.recommend(["p0002"], deny=["p0001"], include_seen=True, k=60).item_ids
+    recommender.record_events([mmrec.UserEvent(item_id, name, "u") for item_id, name in types.items()])
     assert recommender.recommend(user_id="u", include_seen=True, k=60).item_ids == found.item_ids
 
 

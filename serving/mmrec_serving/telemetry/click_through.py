@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 
 from mmrec.contract.events import UserEvent
-from mmrec.data.feedback import takes
+from mmrec.data.feedback import FeedbackRule
 
 MOST_IDS = 100_000
 """Recommendation ids that are remembered, of lists and of clicks each: some 20 MB together."""
@@ -37,7 +37,7 @@ class ClickThrough:
     def clicked(self, event: UserEvent) -> bool | None:
         """Whether a click is of a list that was sent from here; None: it is no click, or not the first of its list."""
         recommendation_id = event.recommendation_id
-        if not recommendation_id or takes(event.event_type) is not True:
+        if not recommendation_id or FeedbackRule().takes(event.event_type) is not True:
             return None
         with self._lock:
             if recommendation_id in self._clicked:
