@@ -6,27 +6,22 @@ come from this process.
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.language_films import SHORT_FIT, short_bundle
 from benchmarks.measuring import milliseconds
 from benchmarks.options import Options
-from benchmarks.report import Report, ruled
+from benchmarks.report import Report, file_hashes, ruled
 from benchmarks.served import served
 from mmrec.contract.requests import ListItemsRequest, RecommendRequest
-from mmrec.demo import write_demo_dataset
 from mmrec.evaluation.load import Load, LoadResult, run_load
-from mmrec.generator.config import TrainingConfig
 from mmrec.recommender import Recommender
-from mmrec.training import FitConfig, fit_dataset
-from mmrec_encoders.fusion_training import FusionConfig
-from mmrec_encoders.small_clip_training import SmallClipConfig
 
-ITEMS, HISTORY, K, DEADLINE_S = 200, 50, 10, 2.0
+BEAUTY, DRAWN, HISTORY, K, DEADLINE_S = "amazon-beauty", 1_000, 50, 10, 2.0
 IN_PROCESS, QUICK_IN_PROCESS = 300, 50
 SEEKING_S, QUICK_SEEKING_S = 10.0, 4.0
 """Time of each rate while the saturation is sought."""
@@ -40,16 +35,15 @@ def run(options: Options) -> None:
     seeking_s = QUICK_SEEKING_S if options.quick else SEEKING_S
     half_s, twice_s = (QUICK_S, QUICK_S) if options.quick else (HALF_S, TWICE_S)
     load = Load(1.0, history=HISTORY, k=K, timeout_s=DEADLINE_S)
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = _bundle(Path(folder), options)
-        per_s, p50_ms, p99_ms = _in_process(bundle, options)
-        with served(bundle, options.threads, "--device", options.device, "--max-batch", "1") as (address, _):
-            single = _saturation(address, replace(load, seconds=seeking_s), per_s)
-        with served(bundle, options.threads, "--device", options.device) as (address, _):
-            batched = _saturation(address, replace(load, seconds=seeking_s), per_s)
-            peak = batched.goodput_per_s
-            half = run_load(address, replace(load, rate=peak / 2, seconds=half_s))
-            twice = run_load(address, replace(load, rate=2 * peak, seconds=twice_s))
+    bundle = short_bundle(options, BEAUTY)
+    per_s, p50_ms, p99_ms = _in_process(bundle, options)
+    with served(bundle, options.threads, "--device", options.device, "--max-batch", "1") as (address, _):
+        single = _saturation(address, replace(load, seconds=seeking_s), per_s)
+    with served(bundle, options.threads, "--device", options.device) as (address, _):
+        batched = _saturation(address, replace(load, seconds=seeking_s), per_s)
+        peak = batched.goodput_per_s
+        half = run_load(address, replace(load, rate=peak / 2, seconds=half_s))
+        twice = run_load(address, replace(load, rate=2 * peak, seconds=twice_s))
     rows = [
         ("in process, one by one", None, per_s, p50_ms, p99_ms, None, None, None, None),
         _row("one by one, saturated", single),
@@ -59,32 +53,22 @@ def run(options: Options) -> None:
     ]
     Report(
         "service",
-        f"{K} recommendations from {HISTORY} history items, {ITEMS} items, `embedded` preset. Server in a process of "
-        f"its own on loopback, threads: {options.threads}; the load, an open loop of independent arrivals, in another "
-        f"on the same cores; deadlines of {DEADLINE_S:g} s. Saturation: most answers a second, of rates that grow by "
-        f"{GROWTH:g}.",
+        f"Amazon Beauty, {SHORT_FIT}; {K} recommendations from {HISTORY} drawn history items, every channel ranks. "
+        f"Server in a process of its own on loopback, threads: {options.threads}; the load, an open loop of independent "
+        f"arrivals, in another on the same cores; deadlines of {DEADLINE_S:g} s. Saturation: most answers a second, of "
+        f"rates that grow by {GROWTH:g}.",
         ("way", "sent/s", "answered/s", "p50 ms", "p99 ms", "refused", "refused p50 ms", "other", "hung"),
         rows,
+        data=file_hashes(options.data / BEAUTY, "items.tsv", "events.tsv"),
         notes=_notes(single, batched, half, twice),
         rehearsal=options.quick,
     ).publish()
 
 
-def _bundle(folder: Path, options: Options) -> Path:
-    write_demo_dataset(folder / "dataset", items=ITEMS, users=200)
-    config = FitConfig(
-        device=options.device,
-        small_clip=SmallClipConfig(epochs=1),
-        fusion=FusionConfig(steps=50),
-        training=TrainingConfig(epochs=1),
-    )
-    return fit_dataset(folder / "dataset", folder / "bundle", config).bundle
-
-
 def _in_process(bundle: Path, options: Options) -> tuple[float, float, float]:
     """Calls a second, and median and 99th percentile of their times in ms."""
     recommender = Recommender.load(bundle, device=options.device)
-    (page,) = recommender.list_items_many([ListItemsRequest(page_size=ITEMS)])
+    (page,) = recommender.list_items_many([ListItemsRequest(page_size=DRAWN)])
     ids = [item.item_id for item in page.items]  # type: ignore[union-attr]  # an error would end the run here
     rng = np.random.default_rng(0)
     count = QUICK_IN_PROCESS if options.quick else IN_PROCESS
