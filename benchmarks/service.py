@@ -55,8 +55,8 @@ def run(options: Options) -> None:
         "service",
         f"Amazon Beauty, {SHORT_FIT}; {K} recommendations from {HISTORY} drawn history items, every channel ranks. "
         f"Server in a process of its own on loopback, threads: {options.threads}; the load, an open loop of "
-        f"independent arrivals, in another on the same cores; deadlines of {DEADLINE_S:g} s. Saturation: most answers a second, of "
-        f"rates that grow by {GROWTH:g}.",
+        f"independent arrivals, in another on the same cores; deadlines of {DEADLINE_S:g} s. Saturation: most answers "
+        f"a second, of rates that grow by {GROWTH:g}.",
         ("way", "sent/s", "answered/s", "p50 ms", "p99 ms", "refused", "refused p50 ms", "other", "hung"),
         rows,
         data=file_hashes(options.data / BEAUTY, "items.tsv", "events.tsv"),

@@ -368,6 +368,7 @@ class RankingModel:
         *,
         beam_width: int = 0,
         channels: Collection[str] = CHANNELS,
+        memory: EncodedHistory | None = None,
         instructions_BD: npt.NDArray[np.float32] | None = None,
         instructions: Sequence[str] | None = None,
         wishes_BD: npt.NDArray[np.float32] | None = None,
@@ -380,6 +381,7 @@ class RankingModel:
                 (B, N), bool.
             beam_width: 0 for the bundle's.
             channels: Channels to compute.
+            memory: The histories as `read` returns them; None: they are read here.
             instructions_BD: Of `SENTENCE` and `WISH`; see `read`. With None there are none of these channels.
             instructions: Likewise.
             wishes_BD: Of `WISH` in place of `instructions_BD`. Shape: (B, D), float32.
@@ -388,7 +390,8 @@ class RankingModel:
         found: dict[str, npt.NDArray[np.float32]] = {}
         generated_BW: npt.NDArray[np.int64] | None = None
         if "item-head" in channels or "semantic-id" in channels:
-            memory = self.read(histories)
+            if memory is None:
+                memory = self.read(histories)
             if "item-head" in channels:
                 found["item-head"] = self.item_head(memory)
             if "semantic-id" in channels:
@@ -410,8 +413,8 @@ class RankingModel:
         if WISH in channels and instructions_BD is not None:
             found[WISH] = self.wish(instructions_BD if wishes_BD is None else wishes_BD)
         if SENTENCE in channels and instructions_BD is not None:
-            memory = self.read(histories, instructions_BD, instructions)
-            found[SENTENCE] = self.item_head(memory, instructions_BD)
+            instructed = self.read(histories, instructions_BD, instructions)
+            found[SENTENCE] = self.item_head(instructed, instructions_BD)
         return Features(found, generated_BW)
 
     def wish(self, instructions_BD: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -256,6 +256,7 @@ def evaluate(
         asked = QuestionChunk(test.histories[chunk.begin : chunk.end], test.targets_U[chunk.begin : chunk.end])
         floor_scores = {name: score(asked.histories) for name, score in floors.items()}
         features: dict[str, npt.NDArray[np.float32]] = {}
+        memory = ranker.read(asked.histories) if channels & {"item-head", "semantic-id"} else None
         for remove_seen in (True, False):
             eligible_BN = unseen_items(asked.histories, ranker.items) if remove_seen else None
             if deleted_N.any():
@@ -263,7 +264,9 @@ def evaluate(
                 eligible_BN = (everything_BN if eligible_BN is None else eligible_BN) & ~deleted_N
             # Only the beam depends on which items are eligible.
             wanted = channels if remove_seen else channels & {"semantic-id"}
-            found, generated_BW = ranker.features(asked.histories, eligible_BN, beam_width=width, channels=wanted)
+            found, generated_BW = ranker.features(
+                asked.histories, eligible_BN, beam_width=width, channels=wanted, memory=memory
+            )
             features |= found
             names = ("fused",) if only_fused else tuple(BLENDS)
             scores = {name: ranker.blend(blends[name], features, eligible_BN) for name in names}
