@@ -34,7 +34,7 @@ const serviceConfig = {
 function connect(target, { token, ca, timeoutMs = 10_000 }) {
   const definition = protoLoader.loadSync(
     ["mmrec/v1/recommendation.proto", "mmrec/v1/understanding.proto"],
-    { includeDirs: [join(here, "../../protos"), join(here, "protos")], keepCase: true, enums: String, longs: String },
+    { includeDirs: [join(here, "../../protos"), join(here, "../protos")], keepCase: true, enums: String, longs: String },
   );
   const { RecommendationService, UnderstandingService } = grpc.loadPackageDefinition(definition).mmrec.v1;
   const credentials = ca ? grpc.credentials.createSsl(readFileSync(ca)) : grpc.credentials.createInsecure();
