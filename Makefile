@@ -17,12 +17,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format protos bench bench-decode bench-scale bench-embed bench-quality bench-language clean
+.PHONY: help setup demo test lint audit format protos bench bench-decode bench-scale bench-embed bench-quality bench-language clean
 
 help:
 	@echo 'make demo     draw a shop, fit, evaluate, serve, and show recommendations (demo-output/)'
 	@echo 'make test     run the tests            make test ARGS="tests/data -k split"'
 	@echo 'make lint     ruff, mypy, import-linter, bandit, and whether generated code is fresh'
+	@echo 'make audit    look the installed versions up in the advisories of PyPI; needs a network'
 	@echo 'make format   put the code into ruff format'
 	@echo 'make protos   generate mmrec/v1 from protos/, and what the SDK derives from its requests and methods'
 	@echo 'make bench    measure decoding and serving'
@@ -66,6 +67,13 @@ lint: $(STAMP)
 	$(BIN)/bandit -q -c pyproject.toml -r mmrec encoders serving
 	$(BIN)/python scripts/generate_protos.py --check
 	$(BIN)/python scripts/generate_sdk.py --check
+
+# Not part of lint: it asks a service on the network, and its answer changes without a change here. A version that the
+# service does not know is an error (--strict): nothing is known of it, which must not pass for a clean audit.
+audit: $(STAMP)
+	$(BIN)/python -m pip install --quiet 'pip-audit>=2.9'
+	$(BIN)/python -m pip freeze --exclude-editable | \
+	  $(BIN)/pip-audit --strict --no-deps --disable-pip --requirement /dev/stdin --progress-spinner off $(ARGS)
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
