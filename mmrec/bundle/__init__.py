@@ -1,5 +1,7 @@
 """The artefact on disk: what training makes and serving loads. Knows nothing of models or catalogues.
 
+In: files of a new version. Out: a version that is published whole, and versions that are loaded whole or not at all.
+
 A bundle root is a folder::
 
     CURRENT                      one line: the version to load

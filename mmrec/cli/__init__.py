@@ -1,7 +1,8 @@
 """The command line's entry point: runs a command, and turns every error into a message and an exit status.
 
-Knows nothing about what the commands do; `mmrec.cli.app` registers them, one file each. typer is imported inside
-`main`: the base install has no typer, and gets a clear message instead of a traceback.
+In: words of a command line. Out: data on stdout, notes and errors on stderr, and an exit status. Knows nothing about
+what the commands do; `mmrec.cli.app` registers them, one file each. typer is imported inside `main`: the base install
+has no typer, and gets a clear message instead of a traceback.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Rating prediction: ratings and item vectors in, a model out that says how a user would rate an item, and how surely.
+"""Rating prediction: how a user would rate an item, and how surely.
 
-Works on catalogue rows and numbers; knows nothing of requests, files and rankers.
+In: ratings and item vectors by catalogue row. Out: a model, and its ratings with their standard deviations. Knows
+nothing of requests and rankers.
 """
