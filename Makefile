@@ -4,7 +4,7 @@
 #   TORCH_INDEX  index to take torch and torchvision from, e.g. https://download.pytorch.org/whl/cpu for a build
 #                without CUDA (a tenth of the download); empty: the index pip is set up with
 #   PEERS        folder of the virtual environment of the programs that bench-embed and bench-quality compare with
-#   ARGS         further arguments for demo, test and bench
+#   ARGS         further arguments for demo, test, fuzz and bench
 #   WORKERS      processes that run the tests, one thread each; a file of tests goes to one of them
 
 PYTHON ?= python3
@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint audit format protos bench bench-decode bench-scale bench-embed bench-quality bench-language clean
+.PHONY: help setup demo test lint audit format protos bench bench-decode bench-scale bench-embed bench-quality bench-language fuzz clean
 
 help:
 	@echo 'make demo     draw a shop, fit, evaluate, serve, and show recommendations (demo-output/)'
@@ -32,6 +32,7 @@ help:
 	@echo 'make bench-embed   measure embedding, search, adapting and understanding beside their peers (over an hour)'
 	@echo 'make bench-language   measure constraints from words, conversation and the other language figures'
 	@echo 'make bench-quality   measure recommendation quality, with ablations and peers (many hours; goes on where it was)'
+	@echo 'make fuzz     fuzz every call and reader, 1,000,000 executions each: make fuzz ARGS="filter --seconds 60"'
 	@echo 'make setup    only make $(VENV) and install into it; each of the above does this first'
 	@echo 'make clean    remove $(VENV) and every generated folder'
 
@@ -100,6 +101,10 @@ bench-language: $(STAMP)
 
 bench-quality: $(STAMP) $(PEERS)/installed.stamp
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks quality --peers $(PEERS) $(ARGS)
+
+fuzz: $(STAMP)
+	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --editable '.[fuzz]'
+	HF_HUB_OFFLINE=1 PYTHONPATH=.:encoders:serving $(BIN)/python -m tests.fuzz $(ARGS)
 
 # An environment of its own: the peers want older versions of the same libraries.
 $(PEERS)/installed.stamp: benchmarks/requirements-peers.txt
