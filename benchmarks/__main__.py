@@ -16,6 +16,7 @@ BENCHMARKS = {
     "scale": "recommendations with every channel by size of the catalogue, and two stages beside exact ranking",
     "fit-growth": "the stages of a fit by size of the catalogue",
     "service": "the service under load: saturation with and without batches, half of it, twice it",
+    "endurance": "a server under 30 minutes of load, 10,000 connections, kills and changes of version, in pieces",
     "embed": "mmrec embed from JPEG files beside the bare forward pass, infinity-emb and plain loops",
     "texts": "mmrec's text path beside SentenceTransformer.encode",
     "vector-search": "search, recall and memory from 10,000 to 1,000,000 items beside plain faiss",
@@ -59,7 +60,7 @@ def main() -> None:
         action="append",
         default=[],
         metavar="PIECE",
-        help="quality, language: only this piece, or those of a pattern such as 'beauty-*'; table: none",
+        help="quality, language, endurance: only this piece, or those of a pattern such as 'beauty-*'; table: none",
     )
     parser.add_argument("--publish", action="store_true", help="quality: store the tables though pieces are missing")
     parser.add_argument("--any-sources", action="store_true", help="quality: take pieces that other sources measured")
