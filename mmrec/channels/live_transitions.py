@@ -9,7 +9,7 @@ one counted from all events at once in their order of arrival.
 
 from __future__ import annotations
 
-from collections import deque
+from array import array
 from collections.abc import Callable
 
 import numpy as np
@@ -46,7 +46,8 @@ class TransitionCounts:
         self._config = config
         self._popularity_N = graph.popularity_C.astype(np.float64)
         self._pairs: dict[tuple[int, int], float] = {}
-        self._recent: dict[str, deque[int]] = {}
+        self._recent: dict[str, array[int]] = {}
+        """The last items of each customer: an array of a few numbers takes an eighth of the memory of a deque."""
         self._has_new_events = False
 
     def add(self, user_id: str, item: int) -> None:
@@ -67,7 +68,7 @@ class TransitionCounts:
             recent = self._recent_items(user_id)
             for distance, before in enumerate(reversed(recent), start=1):
                 self._pairs[before, item] = self._pairs.get((before, item), 0.0) + 1.0 / distance
-            recent.append(item)
+            self._recent[user_id] = (recent + array("i", [item]))[-self._config.window :]
         self._popularity_N[item] += 1
         self._has_new_events = True
 
@@ -91,12 +92,11 @@ class TransitionCounts:
             self._pairs, self._has_new_events = {}, False
         return self._graph
 
-    def _recent_items(self, user_id: str) -> deque[int]:
-        if user_id not in self._recent:
-            user = None if self._forgets(user_id) else self._histories.user_index(user_id)
-            before = [] if user is None else self._histories.history(user)[-self._config.window :].tolist()
-            self._recent[user_id] = deque(before, maxlen=self._config.window)
-        return self._recent[user_id]
+    def _recent_items(self, user_id: str) -> array[int]:
+        if user_id in self._recent:
+            return self._recent[user_id]
+        user = None if self._forgets(user_id) else self._histories.user_index(user_id)
+        return array("i", [] if user is None else self._histories.history(user)[-self._config.window :].tolist())
 
     def _new_pairs(self) -> sp.csr_array:
         rows, columns = np.array(list(self._pairs), dtype=np.int32).reshape(-1, 2).T

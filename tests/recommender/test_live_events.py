@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 
 import numpy as np
 import pytest
@@ -68,6 +70,36 @@ def test_customers_with_events_who_were_deleted_elsewhere_are_found_once() -> No
     later = live.after([LiveEvent("ann", "f")])
     assert later.deleted_since(forgotten) == []
     assert later.deleted_since(forgotten.with_user("bob").with_user("ann")) == ["bob", "ann"]
+
+
+def _texts_held(value: object) -> set[str]:
+    """Every text that a value holds, in whatever it is made of; not those of code."""
+    code = (type, ModuleType, FunctionType, MethodType, BuiltinFunctionType)
+    waiting, seen, texts = [value], set[int](), set[str]()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or isinstance(one, code):
+            continue
+        seen.add(id(one))
+        if isinstance(one, str):
+            texts.add(one)
+        waiting += gc.get_referents(one)
+    return texts
+
+
+def test_of_a_deleted_customer_no_text_stays_that_is_not_of_another_one_too() -> None:
+    live = _begun().after(
+        [*_took("ud ve"), LiveEvent("u", "private", number=3), LiveEvent("v", "new"), *_took("uf vf")]
+    )
+    assert live.transitions(CATALOGUE) is not None
+    assert {"u", "v", "private", "new"} <= _texts_held(live)
+    live.forget(ForgottenUsers().with_user("u"), "u")
+    assert _texts_held(live) & {"u", "v", "private", "new"} == {"v", "new"}
+    assert list(live)[2:] == [("", "", True, 3), ("v", "new", True, 0), ("", "", True, 0), ("v", "f", True, 0)]
+    # One who comes back begins anew, and the others have what they had.
+    later = live.after(_took("ug vg"))
+    assert later.of("u", CATALOGUE).taken_T.tolist() == [6]
+    assert later.of("v", CATALOGUE).taken_T.tolist() == [4, 5, 6]
 
 
 def test_transitions_follow_when_they_are_counted() -> None:
