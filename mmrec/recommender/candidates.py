@@ -10,7 +10,6 @@ candidate, and the list is exact. Works on catalogue rows; knows nothing about r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ from mmrec.channels.content import content_query
 from mmrec.channels.sparse_scores import SparseScores
 from mmrec.recommender.candidate_filter import Tier
 from mmrec.recommender.ranking_model import SENTENCE, WISH, ItemHeadState, RankingModel
+from mmrec.runtime.stages import stage
 from mmrec.understanding.vector_index import VectorIndex
 
 Rows = npt.NDArray[np.int64]
@@ -150,15 +150,16 @@ class CandidateSearch:
     # --- every eligible item --------------------------------------------------------------------------------
 
     def _all(self, searches: Sequence[Search], blend: Blend, beam_width: int) -> Iterator[Candidates]:
-        features = self._ranker.features(
-            [search.history for search in searches],
-            [search.tier for search in searches],
-            beam_width=beam_width,
-            channels=blend.channels,
-            instructions_BD=_instructions(searches),
-            instructions=[search.instruction for search in searches],
-            wishes_BD=_stacked(search.wish_D for search in searches),
-        ).by_channel
+        with stage("candidates"):
+            features = self._ranker.features(
+                [search.history for search in searches],
+                [search.tier for search in searches],
+                beam_width=beam_width,
+                channels=blend.channels,
+                instructions_BD=_instructions(searches),
+                instructions=[search.instruction for search in searches],
+                wishes_BD=_stacked(search.wish_D for search in searches),
+            ).by_channel
         for place, search in enumerate(searches):
             rows_C = np.flatnonzero(search.tier.mask_N)
             yield Candidates(rows_C, {name: feature[place, rows_C] for name, feature in features.items()}, {})
@@ -171,21 +172,28 @@ class CandidateSearch:
         heads: list[dict[str, ItemHeadState]] = [{} for _ in searches]
         beams: list[SparseScores | None] = [None] * len(searches)
         if "item-head" in channels or "semantic-id" in channels:
-            memory = ranker.read([search.history for search in searches])
-            if "item-head" in channels:
-                for own, head in zip(heads, ranker.item_head_states(memory), strict=True):
-                    own["item-head"] = head
+            with stage("encode"):
+                memory = ranker.read([search.history for search in searches])
+                if "item-head" in channels:
+                    for own, head in zip(heads, ranker.item_head_states(memory), strict=True):
+                        own["item-head"] = head
             if "semantic-id" in channels:
-                found = ranker.generate(memory, [search.tier for search in searches], width=beam_width)
-                beams = list(ranker.generated(found))
+                with stage("beam"):
+                    found = ranker.generate(memory, [search.tier for search in searches], width=beam_width)
+                    beams = list(ranker.generated(found))
         if SENTENCE in channels and instructions_BD is not None:
             instructions = [search.instruction for search in searches]
-            memory = ranker.read([search.history for search in searches], instructions_BD, instructions)
-            for own, head in zip(heads, ranker.item_head_states(memory, instructions_BD), strict=True):
-                own[SENTENCE] = head
-        near = self._neighbours(searches, heads, channels)
+            with stage("encode"):
+                memory = ranker.read([search.history for search in searches], instructions_BD, instructions)
+                for own, head in zip(heads, ranker.item_head_states(memory, instructions_BD), strict=True):
+                    own[SENTENCE] = head
+        with stage("candidates"):
+            near = self._neighbours(searches, heads, channels)
         # Threads would not make this faster: it is many short steps, which hold Python's lock.
-        yield from map(partial(self._of_one, channels), searches, heads, beams, near)
+        for search, own, beam, one_near in zip(searches, heads, beams, near, strict=True):
+            with stage("candidates"):
+                found_by_one = self._of_one(channels, search, own, beam, one_near)
+            yield found_by_one
 
     def _of_one(
         self,

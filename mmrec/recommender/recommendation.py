@@ -34,6 +34,7 @@ from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.ranking_model import INSTRUCTED_CHANNELS, SENTENCE, WISH, RankingModel
 from mmrec.recommender.rerank import Arranged, Likeness, Quota, arrange, damping
 from mmrec.recommender.steering import INSTRUCTION, Steered, Steering
+from mmrec.runtime.stages import stage
 
 DAMPING = "popularity-damping"
 EXPLORATION = "exploration"
@@ -176,7 +177,9 @@ class RecommendationPipeline:
             requests: Requests of any customers.
             live: Events of customers; histories and counts are those of this value.
         """
-        return self._answers([outcome(self._customer, request, live, request.k) for request in requests], live)
+        with stage("histories"):
+            customers = [outcome(self._customer, request, live, request.k) for request in requests]
+        return self._answers(customers, live)
 
     def rank_many(self, requests: Sequence[RankRequest], live: LiveEvents) -> list[Recommendations | MmrecError]:
         """Order the items of several requests; a request that cannot be answered fails alone.
@@ -185,7 +188,9 @@ class RecommendationPipeline:
             requests: Requests of any customers. Items that the customer rejected are ranked like the others.
             live: As in `recommend_many`.
         """
-        return self._answers([outcome(self._ranking, request, live) for request in requests], live)
+        with stage("histories"):
+            customers = [outcome(self._ranking, request, live) for request in requests]
+        return self._answers(customers, live)
 
     def explain_many(self, requests: Sequence[ExplainRequest], live: LiveEvents) -> list[Explanations | MmrecError]:
         """Explain the items of several requests in words; a request that cannot be answered fails alone.
@@ -194,7 +199,9 @@ class RecommendationPipeline:
             requests: Requests of any customers.
             live: As in `recommend_many`.
         """
-        answers = self._answers([outcome(self._explaining, request, live) for request in requests], live)
+        with stage("histories"):
+            customers = [outcome(self._explaining, request, live) for request in requests]
+        answers = self._answers(customers, live)
         return [
             answer if isinstance(answer, MmrecError) else _explanations(request, answer)
             for request, answer in zip(requests, answers, strict=True)
@@ -374,15 +381,17 @@ class RecommendationPipeline:
         sought = CandidateSearch(ranker, self._nearest)
         found = sought.find(searches, blend, beam_width=width, exact=exact)
         for customer in customers:
-            own = [
-                _Search(one, *ranker.blend_candidates(blend, one.features, one.rows_C))
-                for one in islice(found, len(customer.tiers))
-            ]
-            listed = self._listed(customer, [(one.found.rows_C, one.scores_C) for one in own])
-            shares = None
-            if customer.request.explain or customer.request.explain_in_words:
-                shares = self._explained(ranker, customer, listed, own, blend)
-            yield self._reply(customer, listed, shares, [one.found for one in own], personal=True)
+            candidates = list(islice(found, len(customer.tiers)))
+            with stage("blend"):
+                own = [_Search(one, *ranker.blend_candidates(blend, one.features, one.rows_C)) for one in candidates]
+            with stage("rerank"):
+                listed = self._listed(customer, [(one.found.rows_C, one.scores_C) for one in own])
+            with stage("reply"):
+                shares = None
+                if customer.request.explain or customer.request.explain_in_words:
+                    shares = self._explained(ranker, customer, listed, own, blend)
+                reply = self._reply(customer, listed, shares, candidates, personal=True)
+            yield reply
 
     def _blend(self, reading: str, factors: Mapping[str, float]) -> Blend:
         """The weights for what is read of a customer, multiplied by those of the request."""

@@ -26,7 +26,10 @@ class CallTiming:
         method: Full name of the method, ``/package.Service/Method``.
         stages: Seconds by stage: ``arrive`` (the request comes in), ``decode``, ``pictures`` (large ones are decoded),
             ``queue`` (waiting), ``run`` (the work, in a batch with other calls' perhaps), ``word`` (by a language
-            model), ``encode``. A stage that comes several times is added up.
+            model), ``encode``. A stage that comes several times is added up. Those with a point are parts of the one
+            before it. Of recommendations: ``run.histories`` (with filters), ``run.encode`` (the LLM reads histories),
+            ``run.beam``, ``run.candidates`` (in a catalogue of which every item is ranked, all three together),
+            ``run.blend``, ``run.rerank`` and ``run.reply``, each of the whole batch.
         total: Seconds from the call's begin to its end on the server.
     """
 

@@ -43,6 +43,7 @@ from mmrec.errors import (
     UnavailableError,
 )
 from mmrec.runtime.background import until_cancelled
+from mmrec.runtime.stages import timed_stages
 from mmrec_serving.batch_costs import BatchCosts
 from mmrec_serving.failures import conceal
 from mmrec_serving.job_observer import Observer, OnStage, no_stage
@@ -607,7 +608,7 @@ class Scheduler:
         def gone() -> bool:
             return all(job.future.cancelled() for job, _ in batch)
 
-        with until_cancelled(gone):
+        with until_cancelled(gone), timed_stages() as within:
             found = self._results(work, kind, distinct)
         ended = self._clock()
         results: list[Any] = []
@@ -624,6 +625,8 @@ class Scheduler:
         rest = iter(results)
         for job, count in batch:
             job.on_stage("run", started, ended, len(requests))
+            for name, took in within.items():
+                job.on_stage(f"run.{name}", took.began, took.began + took.seconds, len(requests))
             job.since = ended
             job.results += [next(rest) for _ in range(count)]
             if len(job.results) == len(job.requests):

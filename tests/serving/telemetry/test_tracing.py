@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,7 +18,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import InternalError, InvalidArgumentError, MissingExtraError, NotFoundError
+from mmrec.recommender import Recommender
 from mmrec.sdk.client import Client
+from mmrec.sdk.timing import CallTiming
 from mmrec.v1 import recommendation_pb2
 from mmrec_serving import BackgroundServer, ServerConfig
 from mmrec_serving.telemetry.tracing import CallTraces
@@ -73,6 +76,32 @@ def test_a_call_is_below_its_caller_and_its_stages_are_below_it(
     # One after the other, without overlap.
     times = [moment for stage in stages for moment in (stage.start_time, stage.end_time)]
     assert times == sorted(times)
+
+
+def test_the_stages_of_an_engine_are_spans_below_its_calls_and_parts_of_their_run(
+    demo_bundle: Path, spans: InMemorySpanExporter
+) -> None:
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    engine = Recommender.load(demo_bundle, device="cpu")
+    timings: list[CallTiming] = []
+    with (
+        BackgroundServer(lambda: engine, watches=[CallTraces(provider.get_tracer("test"))]) as server,
+        Client(server.target, on_timing=timings.append) as client,
+    ):
+        client.recommend_many([RecommendRequest(("p0001",), k=2), RecommendRequest(("p0002", "p0003"), k=2)])
+    provider.shutdown()
+    *stages, call = finished(spans)
+    inner = ["run.histories", "run.candidates", "run.blend", "run.rerank", "run.reply"]
+    assert [stage.name for stage in stages] == ["arrive", "decode", "queue", "run", *inner, "encode"]
+    assert {stage.parent.span_id for stage in stages if stage.parent} == {call.context.span_id}
+    run, *parts = [stage for stage in stages if stage.name.startswith("run")]
+    assert [dict(part.attributes or {}) for part in parts] == [{"mmrec.batch_size": 2}] * 5
+    assert all(run.start_time <= part.start_time for part in parts if run.start_time and part.start_time)
+    # One list for traces and for a caller that asks for its times.
+    (timing,) = timings
+    assert list(timing.stages) == [stage.name for stage in stages]
+    assert sum(timing.stages[name] for name in inner) <= timing.stages["run"]
 
 
 def test_without_a_caller_a_trace_begins(server: BackgroundServer, spans: InMemorySpanExporter) -> None:
