@@ -16,7 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 CORPUS = Path(__file__).parent / "corpus"
 MOST_KEPT, MOST_KEPT_BYTES = 16, 600
@@ -34,6 +36,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, help="a bundle that answers; none: one of 60 drawn items is fitted")
     parser.add_argument("--work", type=Path, default=Path("fuzz.tmp"), help="where new inputs and findings go")
     parser.add_argument("--keep", action="store_true", help="copy small new inputs to tests/fuzz/corpus")
+    parser.add_argument("--publish", action="store_true", help="store the counts under benchmarks/results")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     try:
@@ -50,12 +53,33 @@ def main() -> None:
     known = targets(Recommender.load(bundle))
     if unknown := [name for name in given.names if name not in known]:
         parser.error(f"no target is called {unknown[0]!r}; there are {', '.join(known)}")
-    found = [_child(name, bundle, given) for name in given.names or known]
-    sys.exit(1 if any(found) else 0)
+    lines = [_child(name, bundle, given) for name in given.names or known]
+    if given.publish:
+        publish(lines, given.runs)
+    sys.exit(1 if any(line["status"] for line in lines) else 0)
 
 
-def _child(name: str, bundle: Path, given: argparse.Namespace) -> bool:
-    """Whether a target, fuzzed in a process of its own, found something; prints its line."""
+def publish(lines: Sequence[Mapping[str, Any]], wanted: int) -> None:
+    """Store what each target's line says as a dated result."""
+    from benchmarks.report import Report, ruled
+
+    fewest, found = min(line["executions"] for line in lines), [line["target"] for line in lines if line["status"]]
+    Report(
+        "fuzz",
+        "Executions of each target by atheris from the kept corpus, one process of one thread after the other; seconds "
+        f"with the start of the process. An execution may take {TIMEOUT_S} s, a process {MEMORY_MIB} MiB. Requests are "
+        "answered by a bundle of 60 drawn items; those that need an encoder or a store are read and checked alone.",
+        ("target", "executions", "seconds", "findings"),
+        [(line["target"], line["executions"], line["seconds"], int(line["status"] != 0)) for line in lines],
+        notes=[
+            ruled(f"Targets with a crash, a hang or an internal error: {len(found)}", "0", not found),
+            ruled(f"Fewest executions of a target: {fewest:,}", f">= {wanted:,}", fewest >= wanted),
+        ],
+    ).publish()
+
+
+def _child(name: str, bundle: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """The line of a target that is fuzzed in a process of its own; it is printed."""
     command = [sys.executable, "-m", "tests.fuzz", name, "--inside", "--bundle", str(bundle), "--work", str(given.work)]
     command += ["--runs", str(given.runs), "--seconds", str(given.seconds)]
     began = time.monotonic()
@@ -69,10 +93,10 @@ def _child(name: str, bundle: Path, given: argparse.Namespace) -> bool:
     }
     print(json.dumps(line), flush=True)
     if done.returncode:
-        print((done.stdout + done.stderr)[-6000:], file=sys.stderr, flush=True)
+        print(done.stdout[-4000:], done.stderr[-2000:], file=sys.stderr, flush=True)
     elif given.keep:
         _keep(name, given.work)
-    return done.returncode != 0
+    return line
 
 
 def _fuzz(name: str, bundle: Path, runs: int, seconds: int, work: Path) -> None:
