@@ -17,6 +17,7 @@ BENCHMARKS = {
     "fit-growth": "the stages of a fit by size of the catalogue",
     "service": "the service under load: saturation with and without batches, half of it, twice it",
     "endurance": "a server under 30 minutes of load, 10,000 connections, kills and changes of version, in pieces",
+    "transport": "what a call costs beside the engine: the service, gRPC without one, front ends",
     "embed": "mmrec embed from JPEG files beside the bare forward pass, infinity-emb and plain loops",
     "texts": "mmrec's text path beside SentenceTransformer.encode",
     "vector-search": "search, recall and memory from 10,000 to 1,000,000 items beside plain faiss",

@@ -52,7 +52,7 @@ def run(options: Options) -> None:
     unknown = [only for only in options.only if not fnmatch.filter(pieces, only)]
     if unknown:
         raise SystemExit(f"endurance has no piece {unknown[0]!r}; there are {', '.join(pieces)}")
-    bundle = _bundle()
+    bundle = small_bundle()
     for name, piece in pieces.items():
         if not options.only or any(fnmatch.fnmatch(name, only) for only in options.only):
             piece(bundle, options)
@@ -75,8 +75,8 @@ def held_by(process: int) -> Held:
     return Held(1024 * resident_gib(process), len(list(Path(f"/proc/{process}/fd").iterdir())))
 
 
-def _bundle() -> Path:
-    """Fitted once and kept."""
+def small_bundle() -> Path:
+    """A bundle of `ITEMS` drawn items with a small model, fitted once and kept."""
     from mmrec.demo import write_demo_dataset
     from mmrec.generator.config import GeneratorConfig, TrainingConfig
     from mmrec.training import FitConfig, fit_dataset

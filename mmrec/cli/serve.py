@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -18,9 +19,10 @@ from mmrec.cli.id_lists import read_text_file
 from mmrec.cli.options import Compute, Writing
 from mmrec.cli.output import Output
 from mmrec.errors import InvalidArgumentError, NotFoundError
-from mmrec.runtime.limits import check_choice
+from mmrec.runtime.limits import check_choice, check_number
 
-_SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.0005
+"""A call that waits for the interpreter lock while items are encoded gets it ten times sooner than by default."""
 _log = logging.getLogger(__name__)
 
 
@@ -40,6 +42,14 @@ def serve(
         str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for every network interface.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", metavar="N", help="0 takes any free port.")] = 50051,
+    front_ends: Annotated[
+        int,
+        typer.Option(
+            "--front-ends",
+            metavar="N",
+            help="Processes that take calls, in front of one for the engine; 0: one process does both.",
+        ),
+    ] = 0,
     max_queue: Annotated[
         int, typer.Option("--max-queue", metavar="N", help="Largest number of waiting calls; more are refused.")
     ] = 256,
@@ -200,6 +210,9 @@ def serve(
     not pass is not served, the log says why, and the server goes on as it is. With --fold-after or --fold-every it
     writes such versions itself, by compaction of the recorded changes.
 
+    With --front-ends calls are taken by processes of their own on the same port, and the engine's process is started
+    again when it ends: calls are answered UNAVAILABLE until then, and connections stay.
+
     Servers share a store in PostgreSQL: --store postgresql://USER@HOST/DATABASE, with the password in ~/.pgpass (in the
     URL, the list of processes shows it). What one of them has recorded the others use within a second. mmrec fold
     compacts such a store.
@@ -236,6 +249,7 @@ def serve(
     metrics_host, metrics_port = _metrics_address(metrics)
     if metrics and metrics_host not in _LOOPBACK:
         say.warn(f"metrics on {metrics_host} can be read from other machines, by everybody")
+    check_number("front_ends", front_ends, low=0, high=1_000)
     config = ServerConfig(
         host=host,
         port=port,
@@ -272,21 +286,36 @@ def serve(
     if not Path(bundle).is_dir():
         raise NotFoundError(f"there is no bundle folder {bundle!r}; make one with: mmrec fit DATASET --out {bundle}")
 
-    from mmrec_serving.server import serve as run_server
-
-    load = recommender_loader(bundle, compute, writing)
-
-    logging.getLogger("mmrec_serving").setLevel(_level(output))
+    def say_listening(address: str) -> None:
+        say.note(f"listening on {address}, loading {bundle}")
 
     def say_ready(address: str) -> None:
         typer.echo(json.dumps({"address": address, "status": "SERVING"}) if output.json else address)
 
-    # A call that waits for the interpreter lock while items are encoded gets it ten times sooner than by default.
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    if front_ends:
+        from mmrec_serving.processes import serve_in_processes
+        from mmrec_serving.telemetry.json_lines import LogConfig
+        from mmrec_serving.updates.child_process import command_of
+
+        serve_in_processes(
+            command_of("mmrec.cli.engine_process"),
+            {"bundle": bundle, "compute": asdict(compute), "writing": asdict(writing)},
+            front_ends,
+            config,
+            LogConfig(log_format, _level(output)),
+            on_listening=say_listening,
+            on_ready=say_ready,
+        )
+        say.note("stopped")
+        return
+    from mmrec_serving.server import serve as run_server
+
+    load = recommender_loader(bundle, compute, writing)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     run_server(
         load,
         config,
-        on_listening=lambda address: say.note(f"listening on {address}, loading {bundle}"),
+        on_listening=say_listening,
         on_ready=say_ready,
     )
     say.note("stopped")
@@ -299,14 +328,9 @@ def _level(output: Output) -> int:
 
 def _start_log(log_format: str, output: Output) -> _Say:
     check_choice("log_format", log_format, ("text", "json"))
-    handler = logging.StreamHandler()
-    if log_format == "json":
-        from mmrec_serving.telemetry.json_lines import JsonLines
+    from mmrec_serving.telemetry.json_lines import LogConfig, start_log
 
-        handler.setFormatter(JsonLines())
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    start_log(LogConfig(log_format, _level(output)))
     _log.setLevel(_level(output))
     if log_format == "json":
         return _Say(_log.info, _log.warning)

@@ -156,6 +156,7 @@ class Admission:
         on_end: Called when the thread ends by itself.
         every_s: Seconds between two looks at the file.
         today: The day in UTC.
+        rates: Whether calls are counted against the rates of their keys.
 
     Raises:
         MmrecError: the file cannot be used; see `read_keys`.
@@ -168,10 +169,13 @@ class Admission:
         on_end: OnEnd = nobody,
         every_s: float = 1.0,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+        *,
+        rates: bool = True,
     ) -> None:
         self._path = path
         self._own = () if token is None else (ApiKey(TOKEN_NAME, sha256_of(token), frozenset(Scope)),)
         self._today = today
+        self._rates = rates
         self._every_s = every_s
         self._callers: tuple[Caller, ...] = ()
         self._wake = threading.Condition()
@@ -246,7 +250,9 @@ class Admission:
 
     def _use(self, keys: Iterable[ApiKey]) -> None:
         before = {caller.key.name: caller for caller in self._callers}
-        self._callers = tuple(Caller(key, _bucket(key, before.get(key.name))) for key in (*self._own, *keys))
+        self._callers = tuple(
+            Caller(key, _bucket(key, before.get(key.name)) if self._rates else None) for key in (*self._own, *keys)
+        )
 
     def _stamp_now(self) -> Any:
         """What differs when the file was changed; None where it is missing."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from mmrec.errors import InvalidArgumentError
@@ -25,6 +26,7 @@ class ServerConfig:
     Attributes:
         host: Name or address to listen on; ``127.0.0.1`` is this machine alone, ``0.0.0.0`` every network.
         port: Port to listen on, 0 to 65,535; 0 takes any free one.
+        socket: Unix socket to listen on instead, which only this user may use; None: host and port.
         max_queue: Calls that may wait for the engine, at least 1; more are answered RESOURCE_EXHAUSTED.
         max_batch: Requests given to the engine at once, at least 1.
         wording_queue: Replies that may wait for the language model, at least 1; with more, sentences stay plain.
@@ -84,6 +86,7 @@ class ServerConfig:
 
     host: str = "127.0.0.1"
     port: int = 50051
+    socket: Path | None = None
     max_queue: int = 256
     max_batch: int = 32
     wording_queue: int = 8
@@ -177,6 +180,21 @@ class ServerConfig:
         check_numbers(
             self, "fold_every_s", "trial_s", "tidy_every_s", "housekeeping_s", "restart_s", over=0, high=100_000_000
         )
+
+
+_PATHS = ("socket", "keys", "tls_cert", "tls_key", "client_ca")
+
+
+def config_to_json(config: ServerConfig) -> dict[str, object]:
+    """A configuration as values of JSON, for another process."""
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def config_from_json(values: Mapping[str, Any]) -> ServerConfig:
+    """The configuration of `config_to_json`."""
+    paths = {name: Path(values[name]) for name in _PATHS if values[name] is not None}
+    return ServerConfig(**{**values, **paths})
 
 
 def _is_http(url: str) -> bool:

@@ -11,10 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
-import resource
-import signal
-import ssl
 import threading
 import time
 from collections import Counter
@@ -22,13 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-
-import grpc
-import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from mmrec.contract.conversation import ConversationTurn, ConverseRequest
 from mmrec.contract.engine import Engine, Questions
@@ -46,17 +36,13 @@ from mmrec.sdk.rpcs import (
     QUESTIONS,
     RECOMMEND,
     RECORD_EVENTS,
-    SERVICES,
     UPSERT_ITEMS,
 )
 from mmrec_encoders.decode_sandbox import DecodeSandbox
-from mmrec_serving.access_log import AccessLog
-from mmrec_serving.admission import Admission
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.event_log import open_events, read_events
-from mmrec_serving.interceptors import AuthInterceptor, ErrorInterceptor
 from mmrec_serving.job_observer import OnStage, no_stage
-from mmrec_serving.open_streams import OpenStreams
+from mmrec_serving.listening import Listener, run_until_stopped
 from mmrec_serving.pictures import PicturesAhead
 from mmrec_serving.priority import Pace, give_way
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
@@ -75,8 +61,6 @@ if TYPE_CHECKING:
     from mmrec_serving.telemetry.metrics import MetricsEndpoint, ServerMetrics
     from mmrec_serving.telemetry.tracing import Collector
 
-_log = logging.getLogger(__name__)
-
 CHANGES = (UPSERT_ITEMS.kind, DELETE_ITEMS.kind)
 """Kinds of work that change the catalogue."""
 
@@ -94,9 +78,6 @@ CATALOGUE = (FIND_DUPLICATES.kind, FIND_MISMATCHES.kind)
 """Kinds of work over the whole catalogue, which take seconds to minutes: they have a thread and a queue apart."""
 LANGUAGE_WAIT_S = 30.0
 """Seconds that a conversation waits for the recommendations that it asks for."""
-
-_SERVING = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 def _prepared(
@@ -120,14 +101,6 @@ def _prepared(
 
 def _works(calls: Mapping[str, Callable[[Any, list[Any]], list[Any]]], engine: Questions) -> dict[str, Work]:
     return {kind: functools.partial(call, engine) for kind, call in calls.items()}
-
-
-LEAST_PING_MS = 9_000
-"""Clients that ask more often than this whether a connection is still there are disconnected."""
-_QUIET_S = 0.02
-"""A server that stops waits until no call has come for so long. Clients wait longer before they call again."""
-_ENDING_S = 1.0
-"""Time for telling calls that the server has stopped."""
 
 
 class _Workers:
@@ -213,11 +186,6 @@ class Server:
         """``host:port`` after `start`, with the actual port."""
         self.metrics_address = ""
         """``host:port`` of the metrics after `start`; empty without any."""
-        self._draining = False
-        self._ended: set[str] = set()
-        """Names of threads that have ended by themselves, and in whose place there is no other."""
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._health = health.aio.HealthServicer()
         loaded: Future[Engine] = Future()
         self._loaded = loaded
         self._maintenance: BackgroundMaintenance | None = None
@@ -225,6 +193,7 @@ class Server:
         self._endpoint: MetricsEndpoint | None = None
         self._collector: Collector | None = None
         self._watches = list(watches)
+        self._listener = Listener(self.config, self._watches)
         if self.config.metrics_port is not None:
             from mmrec_serving.telemetry.metrics import ServerMetrics, ServerState
 
@@ -238,7 +207,7 @@ class Server:
             functools.partial(_prepared, engine_factory, store, loaded),
             questions,
             steady=lambda: _works(QUESTIONS, loaded.result().snapshot()),
-            on_end=self._worker_ended,
+            on_end=self._listener.worker_ended,
             restart=self._restart(),
             observer=observed,
         )
@@ -246,7 +215,7 @@ class Server:
             functools.partial(self._language_works, loaded),
             limits,
             name="mmrec-language",
-            on_end=self._worker_ended,
+            on_end=self._listener.worker_ended,
             restart=self._restart(give_way),
             observer=observed,
         )
@@ -255,7 +224,7 @@ class Server:
             # One at a time and in turn: an answer that is cached takes milliseconds, another one minutes.
             replace(questions, weigh=lambda request: 1, light=0, one_job=True),
             name="mmrec-catalogue",
-            on_end=self._worker_ended,
+            on_end=self._listener.worker_ended,
             restart=self._restart(give_way),
             observer=observed,
         )
@@ -266,7 +235,7 @@ class Server:
             self.config.max_queue,
             lambda: self._scheduler.idle_s,
             sandbox=DecodeSandbox() if self.config.picture_sandbox else None,
-            on_end=self._worker_ended,
+            on_end=self._listener.worker_ended,
             observer=observed,
         )
         self._catalogue: CatalogueChanges | None = None
@@ -279,21 +248,21 @@ class Server:
                 functools.partial(self._open_changes, loaded),
                 replace(limits, one_job=True),
                 name="mmrec-recording",
-                on_end=self._worker_ended,
+                on_end=self._listener.worker_ended,
                 observer=observed,
             )
             self._large_changes = Scheduler(
                 functools.partial(self._large_change_works, self._changes.ready),
                 replace(limits, one_job=True),
                 name="mmrec-encoding",
-                on_end=self._worker_ended,
+                on_end=self._listener.worker_ended,
                 observer=observed,
             )
             self._events = Scheduler(
                 functools.partial(self._open_events, loaded, store),
                 limits,
                 name="mmrec-events",
-                on_end=self._worker_ended,
+                on_end=self._listener.worker_ended,
                 observer=observed,
             )
         self._workers = _Workers(
@@ -307,10 +276,6 @@ class Server:
             self._pictures,
             not self.config.changes_in_memory,
         )
-        self._server: Any = None
-        self._calls: ErrorInterceptor | None = None
-        self._admission: Admission | None = None
-        self._access = AccessLog(self.config.access_log)
 
     def _language_works(self, loaded: Future[Engine]) -> Mapping[str, Work]:
         """What answers conversations, in their own thread, of low priority; recommendations come from the others'."""
@@ -366,7 +331,7 @@ class Server:
             engine,
             store,
             idle_s=lambda: self._scheduler.idle_s,
-            on_end=self._worker_ended,
+            on_end=self._listener.worker_ended,
             on_commit=self._committed("changes"),
         )
         try:
@@ -387,7 +352,7 @@ class Server:
         """Open the store of events and replay them when the engine is loaded; runs in the thread of the events."""
         engine = cast(EventEngine, loaded.result())
         store = open_events(place)
-        self._recorded = RecordedEvents(engine, store, self._worker_ended, self._committed("events"))
+        self._recorded = RecordedEvents(engine, store, self._listener.worker_ended, self._committed("events"))
         try:
             self._recorded.replay()
         except BaseException:
@@ -405,33 +370,16 @@ class Server:
             InvalidArgumentError: the file of API keys is not one.
         """
         config = self.config
-        self._loop = asyncio.get_running_loop()
-        self._access = AccessLog(config.access_log, self._loop.call_later)
-        if config.token is not None or config.keys is not None:
-            self._admission = Admission(config.keys, config.token, self._worker_ended)
-        self._calls = ErrorInterceptor(self._access, self._admission, OpenStreams(config.max_streams), self._watches)
-        interceptors: list[Any] = [self._calls]
-        if self._admission is not None:
-            interceptors.append(AuthInterceptor(self._admission))
-        self._server = grpc.aio.server(interceptors=interceptors, options=_options(config))
-        self._server.add_generic_rpc_handlers(service_handlers(self._workers, lambda: self._draining, config.max_bytes))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        await self._set_health(_NOT_SERVING)
-        if config.reflection:
-            names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, self._server)
-        host = f"[{config.host}]" if ":" in config.host and not config.host.startswith("[") else config.host
-        port = _bind(self._server, f"{host}:{config.port}", config)
+        handlers = service_handlers(self._workers, lambda: self._listener.draining, config.max_bytes)
+        address = await self._listener.bind(handlers)
         if config.traces:
             self._collector = _collector(config)
             self._watches.append(self._collector.traces)
         if self._metrics is not None:
             self._endpoint = self._metrics.listen(config.metrics_host, config.metrics_port or 0)
             self.metrics_address = self._endpoint.address
-        await self._server.start()
-        self.address = f"{host}:{port}"
-        if self._admission is not None:
-            self._admission.start()
+        await self._listener.start()
+        self.address = address
         for scheduler in self._schedulers():
             scheduler.start()
         return self.address
@@ -457,40 +405,25 @@ class Server:
         """
         for scheduler in self._schedulers():
             await asyncio.shield(asyncio.wrap_future(scheduler.ready))
-        if not self._draining:
+        if not self._listener.draining:
             self._maintenance = BackgroundMaintenance(
-                self._loaded.result(), self._catalogue, self.config, on_end=self._worker_ended
+                self._loaded.result(), self._catalogue, self.config, on_end=self._listener.worker_ended
             )
             self._maintenance.start()
-            await self._update_health()
+            await self._listener.set_serving(True)
 
     def reload(self) -> None:
         """Read the API keys again, and load the current version of the bundle soon, while calls are answered.
 
         No version is loaded while the engine is being loaded, or when it has none.
         """
-        if self._admission is not None:
-            self._admission.reload()
+        self._listener.reload()
         if self._maintenance is not None:
             self._maintenance.reload()
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Stop in order: health NOT_SERVING, new calls refused, `grace_s` seconds for running ones."""
-        self._draining = True
-        await self._set_health(_NOT_SERVING)
-        if self._server is not None and self._calls is not None:
-            # gRPC itself would end calls as CANCELLED, which clients do not repeat; it stops when none is left. Until
-            # then new calls are refused with UNAVAILABLE by their handlers.
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._calls.finished(), self.config.grace_s if grace_s is None else grace_s)
-            self._calls.end()
-            with suppress(TimeoutError):
-                # gRPC cancels calls that it has taken and not handed over yet: those, too, are refused before.
-                await asyncio.wait_for(self._calls.quiet(_QUIET_S), _ENDING_S)
-            await self._server.stop(None)
-        self._access.close()
-        if self._admission is not None:
-            await asyncio.to_thread(self._admission.close)
+        await self._listener.stop(self.config.grace_s if grace_s is None else grace_s)
         # No caller waits for a result any more, so do not wait long for a running batch.
         for scheduler in self._schedulers():
             await asyncio.to_thread(scheduler.close, 2.0)
@@ -531,32 +464,10 @@ class Server:
         metrics = self._metrics
         return (lambda seconds: None) if metrics is None else functools.partial(metrics.committed, store)
 
-    async def _set_health(self, status: Any) -> None:
-        for service in ("", *SERVICES):
-            await self._health.set(service, status)
-
-    async def _update_health(self) -> None:
-        await self._set_health(_NOT_SERVING if self._ended or self._draining else _SERVING)
-
     def _restart(self, begin: Callable[[], None] = lambda: None) -> Restart | None:
         """How a thread that answers questions comes back."""
         first_s = self.config.restart_s
-        return None if first_s is None else Restart(first_s, max(60.0, first_s), begin, self._worker_returned)
-
-    def _worker_ended(self, name: str, error: MmrecError) -> None:
-        """From a thread that has ended by itself; see `mmrec_serving.worker_threads`."""
-        _log.critical("health says NOT_SERVING: %s: %s", name, error.message)
-        self._soon(self._ended.add, name)
-
-    def _worker_returned(self, name: str) -> None:
-        """From a thread that has taken the place of another one."""
-        self._soon(self._ended.discard, name)
-
-    def _soon(self, change: Callable[[str], None], name: str) -> None:
-        change(name)
-        loop = self._loop
-        if loop is not None and not loop.is_closed() and self._maintenance is not None:
-            asyncio.run_coroutine_threadsafe(self._update_health(), loop)
+        return None if first_s is None else Restart(first_s, max(60.0, first_s), begin, self._listener.worker_returned)
 
 
 def _collector(config: ServerConfig) -> Collector:
@@ -567,76 +478,6 @@ def _collector(config: ServerConfig) -> Collector:
             "traces need OpenTelemetry, which is not installed; run: pip install 'mmrec[tracing]'"
         ) from err
     return Collector(config.traces, config.trace_share)
-
-
-_ANY_NUMBER = 2**31 - 1
-
-
-def _options(config: ServerConfig) -> list[tuple[str, Any]]:
-    options: list[tuple[str, Any]] = [
-        ("grpc.max_receive_message_length", config.max_message_bytes),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.so_reuseport", 0),  # a taken port must be an error, not a server that shares it
-        # Clients may ask every ten seconds whether a quiet connection is still there; gRPC's default is five minutes.
-        ("grpc.http2.min_ping_interval_without_data_ms", LEAST_PING_MS),
-        ("grpc.keepalive_permit_without_calls", 1),
-        # A client with more calls at once keeps the others back, so that it cannot shut out other clients.
-        ("grpc.max_concurrent_streams", config.max_calls),
-        ("grpc.max_allowed_incoming_connections", config.max_connections or _half_of_the_open_files()),
-        # With over 1,000 calls that were not looked at yet, gRPC would cancel new ones of all clients, by default.
-        ("grpc.server.max_pending_requests", _ANY_NUMBER),
-        ("grpc.server.max_pending_requests_hard_limit", _ANY_NUMBER),
-    ]
-    if config.max_connection_age_s is not None:
-        options.append(("grpc.max_connection_age_ms", max(1, int(1000 * config.max_connection_age_s))))
-        options.append(("grpc.max_connection_age_grace_ms", int(1000 * config.grace_s)))
-    if config.max_connection_idle_s is not None:
-        options.append(("grpc.max_connection_idle_ms", max(1, int(1000 * config.max_connection_idle_s))))
-    return options
-
-
-def _half_of_the_open_files() -> int:
-    """Connections are open files, of which the stores need some, too."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _ANY_NUMBER if limit == resource.RLIM_INFINITY else min(_ANY_NUMBER, max(1, limit // 2))
-
-
-def _bind(server: Any, address: str, config: ServerConfig) -> int:
-    credentials = None
-    if config.tls_cert is not None and config.tls_key is not None:
-        pair = (_read(config.tls_key), _read(config.tls_cert))
-        client_ca = _read(config.client_ca) if config.client_ca is not None else None
-        _check_tls(config.tls_cert, config.tls_key)
-        credentials = grpc.ssl_server_credentials([pair], client_ca, client_ca is not None)
-    try:
-        port: int = (
-            server.add_insecure_port(address) if credentials is None else server.add_secure_port(address, credentials)
-        )
-    except RuntimeError:
-        port = 0
-    if port == 0:
-        raise FailedPreconditionError(
-            f"cannot listen on {address}: the port is taken, or the address is not of this machine; pass another port "
-            "(0 takes any free one), or stop what uses it"
-        )
-    return port
-
-
-def _check_tls(cert: Path, key: Path) -> None:
-    try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key, password="")
-    except (ssl.SSLError, ValueError) as err:
-        raise FailedPreconditionError(
-            f"tls_cert {str(cert)!r} and tls_key {str(key)!r} do not work together ({getattr(err, 'reason', err)}); "
-            "give a PEM chain and the unencrypted key of its first certificate"
-        ) from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as err:
-        raise NotFoundError(f"cannot read the TLS file {str(path)!r}: {err.strerror}") from err
 
 
 # --- running it ---------------------------------------------------------------------------------------------
@@ -671,41 +512,8 @@ async def _serve(
     on_listening: Callable[[str], None],
     on_ready: Callable[[str], None],
 ) -> None:
-    signals = 0
-    first, second = asyncio.Event(), asyncio.Event()
-
-    def on_signal() -> None:
-        nonlocal signals
-        signals += 1
-        (first if signals == 1 else second).set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    server = Server(engine_factory, config)
-    loop.add_signal_handler(signal.SIGHUP, server.reload)
-    on_listening(await server.start())
-    ready = asyncio.ensure_future(server.ready())
-    stopping = asyncio.ensure_future(first.wait())
-    try:
-        await asyncio.wait((ready, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if not stopping.done():
-            await ready
-            on_ready(server.address)
-            await stopping
-    except BaseException:
-        await server.stop(0)
-        raise
-    finally:
-        ready.cancel()
-        stopping.cancel()
-    drained = asyncio.ensure_future(server.stop())
-    hurry = asyncio.ensure_future(second.wait())
-    await asyncio.wait((drained, hurry), return_when=asyncio.FIRST_COMPLETED)
-    if not drained.done():
-        await server.stop(0)
-    hurry.cancel()
-    await drained
+    # Made in the event loop, which its parts belong to.
+    await run_until_stopped(Server(engine_factory, config), on_listening, on_ready)
 
 
 class BackgroundServer:

@@ -13,9 +13,8 @@ from contextlib import AbstractAsyncContextManager, aclosing, closing
 from typing import Any, Protocol
 
 import grpc
-import grpc.aio
 
-from mmrec.errors import InvalidArgumentError, ResourceExhaustedError, UnavailableError
+from mmrec.errors import UnavailableError
 from mmrec.sdk.rpcs import (
     EMBED_USER,
     RECOMMEND,
@@ -26,16 +25,13 @@ from mmrec.sdk.rpcs import (
     Method,
     Rpc,
 )
+from mmrec_serving.arrivals import Arrivals
 from mmrec_serving.held_bytes import SMALL_BYTES, CallBytes, HeldBytes
 from mmrec_serving.interceptors import handler_like
 from mmrec_serving.scheduler import Submitter
 from mmrec_serving.telemetry.calls import current_call
 from mmrec_serving.work_parts import joined, parts_of
 
-_ARRIVING_S = 0.25
-"""A request that takes longer than this to arrive is taken for a large one."""
-_ARRIVING = 16
-"""Most requests that take longer to arrive, at the same time."""
 _LIGHT = frozenset(rpc.path for rpc in (RECOMMEND, SIMILAR_ITEMS, SEARCH_ITEMS, EMBED_USER))
 """Calls of one request, most of them light: a busy server refuses them before it reads them, which costs it least."""
 
@@ -51,41 +47,6 @@ class Workers(Submitter, Protocol):
 
     def pictures(self, request: Any, large: bool, deadline: float | None) -> AbstractAsyncContextManager[None]:
         """See `mmrec_serving.pictures.PicturesAhead.ready`."""
-
-
-class Arrivals:
-    """Reads the request of a call. Of slow ones only a few are read at the same time, since they are held in memory."""
-
-    def __init__(self) -> None:
-        self._slow = 0
-
-    async def read(self, context: Any) -> bytes:
-        """The request of a call whose client sends one message.
-
-        Raises:
-            ResourceExhaustedError: it did not arrive soon, and too many others are arriving.
-            InvalidArgumentError: the client sent none.
-        """
-        reading = asyncio.ensure_future(context.read())
-        # If the call ends before, nobody asks for the outcome.
-        reading.add_done_callback(lambda done: done.cancelled() or done.exception())
-        done, _ = await asyncio.wait((reading,), timeout=_ARRIVING_S)
-        if not done:
-            if self._slow >= _ARRIVING:
-                raise ResourceExhaustedError(
-                    f"{self._slow} large requests are arriving already, which is the limit; try again later",
-                    retry_after_s=1.0,
-                )
-            self._slow += 1
-            try:
-                await asyncio.wait((reading,))
-            finally:
-                self._slow -= 1
-        data = reading.result()
-        if data is grpc.aio.EOF:
-            raise InvalidArgumentError("the call has no request message; send one, which may be empty")
-        assert isinstance(data, bytes)
-        return data
 
 
 def service_handlers(workers: Workers, draining: Callable[[], bool], max_bytes: int) -> list[Any]:

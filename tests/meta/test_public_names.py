@@ -45,7 +45,7 @@ def _assigned(tree: ast.Module) -> set[str]:
 def _imported(tree: ast.Module) -> set[str]:
     return {
         alias.asname or alias.name
-        for node in tree.body
+        for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.module != "__future__"
         for alias in node.names
     }

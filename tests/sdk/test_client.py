@@ -26,7 +26,7 @@ from mmrec.sdk.aio_transport import AsyncEngineTransport
 from mmrec.sdk.client import Client
 from mmrec.sdk.connection import channel_options, is_spread
 from mmrec.sdk.transport import EngineTransport
-from mmrec_serving.server import LEAST_PING_MS
+from mmrec_serving.listening import LEAST_PING_MS
 from tests.fake_engine import FakeEngine
 
 

@@ -212,6 +212,6 @@ def test_every_thread_of_the_server_is_looked_after() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Thread")
     ]
-    # The one in `server` is that of a whole server inside a test or a notebook, and `trial_process` is a process of its
-    # own, which that thread ends.
-    assert made == ["server", "trial_process", "worker_threads"]
+    # The one in `server` is that of a whole server inside a test or a notebook. Those in `processes` and
+    # `trial_process` end a process whose parent has gone.
+    assert made == ["processes", "server", "trial_process", "worker_threads"]

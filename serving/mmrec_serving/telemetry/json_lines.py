@@ -1,4 +1,4 @@
-"""Log records as JSON, one object a line.
+"""The log of a server, on stderr: as text, or as JSON, one object a line.
 
 Every line has ``time`` (UTC), ``level``, ``logger`` and ``message``; a record with `fields` has these besides, and one
 that is logged while a call runs, in its own task, has the ``request_id`` of the call. Knows nothing about what is
@@ -10,8 +10,30 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from mmrec_serving.telemetry.calls import current_call
+
+
+class LogConfig(NamedTuple):
+    """How a process logs.
+
+    Attributes:
+        format: ``text`` or ``json``.
+        level: Least level of the server's own lines, as in `logging`; other lines are warnings and errors.
+    """
+
+    format: str
+    level: int
+
+
+def start_log(config: LogConfig) -> None:
+    """Log to stderr from now on."""
+    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines() if config.format == "json" else text)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("mmrec_serving").setLevel(config.level)
 
 
 class JsonLines(logging.Formatter):
