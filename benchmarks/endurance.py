@@ -1,6 +1,7 @@
 """What a server stands: hours of mixed load, connections, kills, other versions of its bundle, being stopped.
 
-Each piece is a table of its own, chosen by ``--only``: ``soak`` (30 minutes), ``connections``, ``kills`` and ``swaps``.
+Each piece is a table of its own, chosen by ``--only``: ``soak`` (30 minutes), ``connections``, ``kills``,
+``engine-kills`` and ``swaps``.
 The server is a process of its own, started as `mmrec serve` starts it, on a bundle of drawn items.
 """
 
@@ -8,10 +9,12 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
+import os
 import shutil
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +43,9 @@ ITEMS, USERS = 60, 120
 SOAK_S, QUICK_SOAK_S, SAMPLE_S = 1800.0, 60.0, 1.0
 CONNECTIONS, QUICK_CONNECTIONS = 10_000, 1_000
 KILLS, QUICK_KILLS = 50, 3
+ENGINE_KILLS, QUICK_ENGINE_KILLS = 30, 3
+STANDBY_S = 8.0
+"""Time in which another process is ready to take the place of the engine's."""
 SWAPS, QUICK_SWAPS = 100, 5
 MOST_BACK_S = 5.0
 ASKING = 3
@@ -48,7 +54,13 @@ ASKING = 3
 
 def run(options: Options) -> None:
     """Run the pieces that `options.only` names, by name or pattern; all of them where it names none."""
-    pieces = {"connections": _connections, "kills": _kills, "swaps": _swaps, "soak": _soak}
+    pieces = {
+        "connections": _connections,
+        "kills": _kills,
+        "engine-kills": _engine_kills,
+        "swaps": _swaps,
+        "soak": _soak,
+    }
     unknown = [only for only in options.only if not fnmatch.filter(pieces, only)]
     if unknown:
         raise SystemExit(f"endurance has no piece {unknown[0]!r}; there are {', '.join(pieces)}")
@@ -312,6 +324,62 @@ def _recorded(client: Client) -> list[str]:
         token = page.next_page_token
         if not token:
             return found
+
+
+def _engine_kills(bundle: Path, options: Options) -> None:
+    kills = QUICK_ENGINE_KILLS if options.quick else ENGINE_KILLS
+    rng = np.random.default_rng(0)
+    back_s, ends, refusal_ms = list[float](), Counter[str](), list[float]()
+    with served(bundle, options.threads, "--device", options.device, "--front-ends", "1") as (address, parent):
+        loads = [Asking(address, _recommends) for _ in range(ASKING)]
+        with grpc.insecure_channel(address, [("grpc.enable_retries", 0)]) as channel:
+            ask: Any = channel.unary_unary(GET_SERVICE_INFO.path)
+            for _ in range(kills):
+                time.sleep(STANDBY_S + float(rng.uniform(0, 1)))
+                os.kill(_engine_of(parent.pid), signal.SIGKILL)
+                began, code = time.monotonic(), ""
+                while code != "OK":
+                    asked = time.monotonic()
+                    code = ask.future(b"", timeout=30).code().name
+                    ends[code] += 1
+                    if code != "OK":
+                        refusal_ms.append(1000 * (time.monotonic() - asked))
+                    time.sleep(0.01)
+                back_s.append(time.monotonic() - began)
+        for load in loads:
+            load.end()
+    answered, failed = sum(load.answered for load in loads), [error for load in loads for error in load.failed]
+    others = set(ends) - {"OK", "UNAVAILABLE"}
+    Report(
+        "endurance-engine-kills",
+        _conditions(
+            options,
+            f"{kills} times kill -9 of the engine's process behind a front end, {STANDBY_S:g} to {STANDBY_S + 1:g} s "
+            f"after it was up, while {ASKING} callers of the SDK, which repeat calls as they are told, ask for "
+            "recommendations without a pause, and another one, which repeats nothing, asks every 10 ms from the kill "
+            "on.",
+        ),
+        ("kills", "answered", "failed in the SDK", "refused", "refused ms, median", "back s, median", "back s, most"),
+        [
+            (
+                *(kills, answered, len(failed), ends["UNAVAILABLE"]),
+                *(float(np.median(refusal_ms)), float(np.median(back_s)), max(back_s)),
+            )
+        ],
+        notes=[
+            ruled(f"Kill to the next answer: {max(back_s):.1f} s at most", "<= 5 s", max(back_s) <= MOST_BACK_S),
+            ruled(f"Other statuses than UNAVAILABLE: {sorted(others)}", "none", not others),
+            f"Calls that failed in the SDK, after its retries: {len(failed)} {failed[:1]}.",
+        ],
+        details={"back_s": back_s},
+        rehearsal=options.quick,
+    ).publish()
+
+
+def _engine_of(parent: int) -> int:
+    """The child process that has spent most: one that waits to take its place has imported libraries only."""
+    children = map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split())
+    return max(children, key=lambda child: sum(map(int, Path(f"/proc/{child}/stat").read_text().split()[13:15])))
 
 
 # --- other versions, and stops ----------------------------------------------------------------------------------------

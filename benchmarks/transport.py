@@ -57,7 +57,7 @@ def run(options: Options) -> None:
         more = ("--device", options.device, "--front-ends", str(count))
         with served(bundle, options.threads, *more) as (address, process):
             time.sleep(SETTLING_S)
-            rows += _asked(f"mmrec serve, {count} front ends", address, process.pid, question, seconds)
+            rows += _asked(f"mmrec serve --front-ends {count}", address, process.pid, question, seconds)
             if count == 1:
                 for format, searched in _pictures(bundle).items():
                     rows += _asked(f"the same, searches by {format}", address, process.pid, searched, seconds)
