@@ -377,9 +377,10 @@ def _engine_kills(bundle: Path, options: Options) -> None:
 
 
 def _engine_of(parent: int) -> int:
-    """The child process that has spent most: one that waits to take its place has imported libraries only."""
-    children = map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split())
-    return max(children, key=lambda child: sum(map(int, Path(f"/proc/{child}/stat").read_text().split()[13:15])))
+    """The engine's process: another one, which waits to take its place, has spent less."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
+    engines = [child for child in children if "engine_process" in Path(f"/proc/{child}/cmdline").read_text()]
+    return int(max(engines, key=lambda child: sum(map(int, Path(f"/proc/{child}/stat").read_text().split()[13:15]))))
 
 
 # --- other versions, and stops ----------------------------------------------------------------------------------------
