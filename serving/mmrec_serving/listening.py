@@ -194,8 +194,7 @@ def _bind(server: Any, config: ServerConfig) -> str:
         client_ca = _read(config.client_ca) if config.client_ca is not None else None
         _check_tls(config.tls_cert, config.tls_key)
         credentials = grpc.ssl_server_credentials([pair], client_ca, client_ca is not None)
-    host = f"[{config.host}]" if ":" in config.host and not config.host.startswith("[") else config.host
-    address = f"{host}:{config.port}" if config.socket is None else f"unix:{config.socket}"
+    address = address_of(config.host, config.port) if config.socket is None else f"unix:{config.socket}"
     try:
         port: int = (
             server.add_insecure_port(address) if credentials is None else server.add_secure_port(address, credentials)
@@ -207,7 +206,12 @@ def _bind(server: Any, config: ServerConfig) -> str:
     if config.socket is not None:
         config.socket.chmod(0o600)
         return address
-    return f"{host}:{port}"
+    return address_of(config.host, port)
+
+
+def address_of(host: str, port: int) -> str:
+    """``host:port``, with brackets around a host that is an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
 
 
 def cannot_listen(address: str) -> MmrecError:

@@ -28,7 +28,7 @@ from mmrec.errors import FailedPreconditionError, MmrecError
 from mmrec.sdk.status import error_from_trailer, error_to_trailer
 from mmrec_serving.config import ServerConfig, config_from_json, config_to_json
 from mmrec_serving.front_end import FrontEnd, engine_config, front_end_config
-from mmrec_serving.listening import Startable, cannot_listen, run_until_stopped
+from mmrec_serving.listening import Startable, address_of, cannot_listen, run_until_stopped
 from mmrec_serving.telemetry.json_lines import LogConfig, start_log
 from mmrec_serving.updates.child_process import command_of
 
@@ -135,7 +135,7 @@ async def _serve(
         _on_signals(kept, stop, hurry)
         keeping = [asyncio.ensure_future(one.keep()) for one in kept]
         stopping = asyncio.ensure_future(stop.wait())
-        address = f"{config.host}:{port}"
+        address = address_of(config.host, port)
 
         async def up() -> None:
             await asyncio.gather(*(one.listening.wait() for one in kept))
@@ -302,7 +302,7 @@ def _reserved(config: ServerConfig) -> Iterator[int]:
     except (OSError, UnicodeError) as err:
         if held is not None:
             held.close()
-        raise cannot_listen(f"{config.host}:{config.port}") from err
+        raise cannot_listen(address_of(config.host, config.port)) from err
     with held:
         yield held.getsockname()[1]
 

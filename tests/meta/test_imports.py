@@ -47,6 +47,10 @@ def test_the_sdk_loads_nothing_that_the_base_install_does_not_have(
     assert _loaded(f"import {module}", HEAVY, child_environment) == ""
 
 
+def test_front_ends_of_a_server_and_their_parent_load_no_model(child_environment: dict[str, str]) -> None:
+    assert _loaded("import mmrec_serving.processes", HEAVY, child_environment) == ""
+
+
 def test_the_front_door_loads_nothing_at_all(child_environment: dict[str, str]) -> None:
     assert _loaded("import mmrec", (*HEAVY, "grpc", "numpy", "google.protobuf"), child_environment) == ""
 
