@@ -365,6 +365,16 @@ FIGURES: dict[str, list[Cell | Note]] = {
         scaled("GiB", ".2f"),
         scaled("exact p50 ms", ".0f"),
     ],
+    "with its load on the same two cores, answers {} such requests a second of Amazon Beauty (12,101 items, histories "
+    "of 50, every item ranked, a bundle fitted shortly), {} times what it answers one by one. At half of that p99 is {} "
+    "ms; at twice that {} a second are answered within {} ms (p99), and the others are refused within {} ms": [
+        Cell("2026-12-01-service", "answered/s", {"way": "batches, saturated"}, ".0f"),
+        Note("2026-12-01-service", r"with batches: ([\d.]+) times"),
+        Cell("2026-12-01-service", "p99 ms", {"way": "batches, half of that"}, ".0f"),
+        Cell("2026-12-01-service", "answered/s", {"way": "batches, twice that"}, ".0f"),
+        Cell("2026-12-01-service", "p99 ms", {"way": "batches, twice that"}, ".0f"),
+        Cell("2026-12-01-service", "refused p50 ms", {"way": "batches, twice that"}, ".0f"),
+    ],
     "it has Recall@1 / @10 of {} / {} from title to picture": [
         adapted(f"title to picture, Recall@{k}", "2026-11-30-fashion-adapt") for k in (1, 10)
     ],
