@@ -366,8 +366,8 @@ FIGURES: dict[str, list[Cell | Note]] = {
         scaled("exact p50 ms", ".0f"),
     ],
     "with its load on the same two cores, answers {} such requests a second of Amazon Beauty (12,101 items, histories "
-    "of 50, every item ranked, a bundle fitted shortly), {} times what it answers one by one. At half of that p99 is {} "
-    "ms; at twice that {} a second are answered within {} ms (p99), and the others are refused within {} ms": [
+    "of 50, every item ranked, a bundle fitted shortly), {} times what it answers one by one. At half of that p99 is {}"
+    " ms; at twice that {} a second are answered within {} ms (p99), and the others are refused within {} ms": [
         Cell("2026-12-01-service", "answered/s", {"way": "batches, saturated"}, ".0f"),
         Note("2026-12-01-service", r"with batches: ([\d.]+) times"),
         Cell("2026-12-01-service", "p99 ms", {"way": "batches, half of that"}, ".0f"),
