@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from pathlib import Path
 
@@ -40,11 +41,15 @@ def test_planted_leaks_of_descriptors_and_of_memory_are_found_in_a_process(tmp_p
     try:
         for number in range(60):
             files.append(os.open(tmp_path / str(number), os.O_CREAT | os.O_RDONLY))
-            leaked.append(np.ones(2**18))
+            # Pages of its own: an array could lie in memory that earlier tests have given back to the allocator.
+            leaked.append(mmap.mmap(-1, 2**21))
+            leaked[-1].write(b"\1" * 2**21)
             held.append(held_by(os.getpid()))
     finally:
         for file in files:
             os.close(file)
+        for block in leaked:
+            block.close()
     numbers = [float(number) for number in range(60)]
     descriptors = slope_of(numbers, [float(one.descriptors) for one in held])
     memory = slope_of(numbers, [one.mib for one in held])
