@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from mmrec.cli.engines import Connection, Place, open_engine
 from mmrec.cli.options import BundleArgument, Compute
 from mmrec.cli.output import Output
@@ -40,4 +42,10 @@ def info(
         ("mmrec", found.mmrec_version or "unknown"),
         ("language model", f"{found.language_model or 'none'} {found.language_model_version[:12]}".strip()),
     ]
+    refused = found.refused_bundle
+    if refused is not None:
+        when = datetime.fromtimestamp(refused.time, UTC)
+        rows.append(
+            ("refused version", f"{refused.version or 'unknown'} at {when:%Y-%m-%d %H:%M:%S} UTC: {refused.reason}")
+        )
     output.table("", ("what", "value"), rows)

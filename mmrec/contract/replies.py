@@ -507,6 +507,21 @@ class ResolvedPaths:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedBundle:
+    """A version of the bundle that a server does not serve.
+
+    Attributes:
+        version: Its name, that of its folder; empty: none can be read, as the reason says.
+        reason: Why, without paths of the server; the log has them.
+        time: When it was refused, in seconds since 1970.
+    """
+
+    version: str
+    reason: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceInfo:
     """Description of an engine.
 
@@ -526,6 +541,8 @@ class ServiceInfo:
         language_model: The language model that words explanations and turns of conversations; empty: none.
         language_model_version: SHA-256 of its weights; empty: none.
         mmrec_version: Version of mmrec that answers; empty: unknown.
+        refused_bundle: The version that is current in the bundle's folder and could not be loaded, so that the one
+            before is served still; None: there is none.
     """
 
     name: str
@@ -542,3 +559,4 @@ class ServiceInfo:
     language_model: str = ""
     language_model_version: str = ""
     mmrec_version: str = ""
+    refused_bundle: RefusedBundle | None = None

@@ -159,6 +159,8 @@ def _facts(seen: _Interval) -> Iterator[tuple[str, str]]:
         bundle = dict(found)
         yield "bundle", bundle["bundle"]
         yield "versions", f"model {bundle['model']}, catalogue {bundle['catalogue']}, codebook {bundle['codebook']}"
+    if _one(now, "mmrec_bundle_refused"):
+        yield "refused", "the current version of the bundle could not be loaded; mmrec info tells why"
     items, delta = _one(now, "mmrec_catalogue_items"), _one(now, "mmrec_catalogue_delta_rows")
     if items is not None:
         yield "items", f"{items:,.0f}" + ("" if delta is None else f", {delta:,.0f} of them not merged yet")

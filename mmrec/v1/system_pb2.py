@@ -22,22 +22,25 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mmrec.v1 import common_pb2 as mmrec_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mmrec/v1/system.proto\x12\x08mmrec.v1\x1a\x15mmrec/v1/common.proto\"\x17\n\x15GetServiceInfoRequest\"=\n\x16GetServiceInfoResponse\x12#\n\x04info\x18\x01 \x01(\x0b\x32\x15.mmrec.v1.ServiceInfo\"\xb5\x02\n\x0bServiceInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x08versions\x18\x02 \x01(\x0b\x32\x12.mmrec.v1.Versions\x12\r\n\x05items\x18\x03 \x01(\x03\x12\r\n\x05users\x18\x04 \x01(\x03\x12\x11\n\tdimension\x18\x05 \x01(\x05\x12\x10\n\x08prefixes\x18\x06 \x03(\x05\x12\x0e\n\x06levels\x18\x07 \x01(\x05\x12\x15\n\rcodebook_size\x18\x08 \x01(\x05\x12\x0e\n\x06\x64\x65vice\x18\t \x01(\t\x12\x0e\n\x06preset\x18\n \x01(\t\x12\x19\n\x11\x63odebook_versions\x18\x0b \x03(\t\x12\x16\n\x0elanguage_model\x18\x0c \x01(\t\x12\x1e\n\x16language_model_version\x18\r \x01(\t\x12\x15\n\rmmrec_version\x18\x0e \x01(\t2d\n\rSystemService\x12S\n\x0eGetServiceInfo\x12\x1f.mmrec.v1.GetServiceInfoRequest\x1a .mmrec.v1.GetServiceInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mmrec/v1/system.proto\x12\x08mmrec.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15mmrec/v1/common.proto\"\x17\n\x15GetServiceInfoRequest\"=\n\x16GetServiceInfoResponse\x12#\n\x04info\x18\x01 \x01(\x0b\x32\x15.mmrec.v1.ServiceInfo\"\xe6\x02\n\x0bServiceInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x08versions\x18\x02 \x01(\x0b\x32\x12.mmrec.v1.Versions\x12\r\n\x05items\x18\x03 \x01(\x03\x12\r\n\x05users\x18\x04 \x01(\x03\x12\x11\n\tdimension\x18\x05 \x01(\x05\x12\x10\n\x08prefixes\x18\x06 \x03(\x05\x12\x0e\n\x06levels\x18\x07 \x01(\x05\x12\x15\n\rcodebook_size\x18\x08 \x01(\x05\x12\x0e\n\x06\x64\x65vice\x18\t \x01(\t\x12\x0e\n\x06preset\x18\n \x01(\t\x12\x19\n\x11\x63odebook_versions\x18\x0b \x03(\t\x12\x16\n\x0elanguage_model\x18\x0c \x01(\t\x12\x1e\n\x16language_model_version\x18\r \x01(\t\x12\x15\n\rmmrec_version\x18\x0e \x01(\t\x12/\n\x0erefused_bundle\x18\x0f \x01(\x0b\x32\x17.mmrec.v1.RefusedBundle\"Z\n\rRefusedBundle\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2d\n\rSystemService\x12S\n\x0eGetServiceInfo\x12\x1f.mmrec.v1.GetServiceInfoRequest\x1a .mmrec.v1.GetServiceInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mmrec.v1.system_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETSERVICEINFOREQUEST']._serialized_start=58
-  _globals['_GETSERVICEINFOREQUEST']._serialized_end=81
-  _globals['_GETSERVICEINFORESPONSE']._serialized_start=83
-  _globals['_GETSERVICEINFORESPONSE']._serialized_end=144
-  _globals['_SERVICEINFO']._serialized_start=147
-  _globals['_SERVICEINFO']._serialized_end=456
-  _globals['_SYSTEMSERVICE']._serialized_start=458
-  _globals['_SYSTEMSERVICE']._serialized_end=558
+  _globals['_GETSERVICEINFOREQUEST']._serialized_start=91
+  _globals['_GETSERVICEINFOREQUEST']._serialized_end=114
+  _globals['_GETSERVICEINFORESPONSE']._serialized_start=116
+  _globals['_GETSERVICEINFORESPONSE']._serialized_end=177
+  _globals['_SERVICEINFO']._serialized_start=180
+  _globals['_SERVICEINFO']._serialized_end=538
+  _globals['_REFUSEDBUNDLE']._serialized_start=540
+  _globals['_REFUSEDBUNDLE']._serialized_end=630
+  _globals['_SYSTEMSERVICE']._serialized_start=632
+  _globals['_SYSTEMSERVICE']._serialized_end=732
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from mmrec.v1 import common_pb2 as _common_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -17,7 +18,7 @@ class GetServiceInfoResponse(_message.Message):
     def __init__(self, info: _Optional[_Union[ServiceInfo, _Mapping]] = ...) -> None: ...
 
 class ServiceInfo(_message.Message):
-    __slots__ = ("name", "versions", "items", "users", "dimension", "prefixes", "levels", "codebook_size", "device", "preset", "codebook_versions", "language_model", "language_model_version", "mmrec_version")
+    __slots__ = ("name", "versions", "items", "users", "dimension", "prefixes", "levels", "codebook_size", "device", "preset", "codebook_versions", "language_model", "language_model_version", "mmrec_version", "refused_bundle")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +33,7 @@ class ServiceInfo(_message.Message):
     LANGUAGE_MODEL_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     MMREC_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_BUNDLE_FIELD_NUMBER: _ClassVar[int]
     name: str
     versions: _common_pb2.Versions
     items: int
@@ -46,4 +48,15 @@ class ServiceInfo(_message.Message):
     language_model: str
     language_model_version: str
     mmrec_version: str
-    def __init__(self, name: _Optional[str] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ..., items: _Optional[int] = ..., users: _Optional[int] = ..., dimension: _Optional[int] = ..., prefixes: _Optional[_Iterable[int]] = ..., levels: _Optional[int] = ..., codebook_size: _Optional[int] = ..., device: _Optional[str] = ..., preset: _Optional[str] = ..., codebook_versions: _Optional[_Iterable[str]] = ..., language_model: _Optional[str] = ..., language_model_version: _Optional[str] = ..., mmrec_version: _Optional[str] = ...) -> None: ...
+    refused_bundle: RefusedBundle
+    def __init__(self, name: _Optional[str] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ..., items: _Optional[int] = ..., users: _Optional[int] = ..., dimension: _Optional[int] = ..., prefixes: _Optional[_Iterable[int]] = ..., levels: _Optional[int] = ..., codebook_size: _Optional[int] = ..., device: _Optional[str] = ..., preset: _Optional[str] = ..., codebook_versions: _Optional[_Iterable[str]] = ..., language_model: _Optional[str] = ..., language_model_version: _Optional[str] = ..., mmrec_version: _Optional[str] = ..., refused_bundle: _Optional[_Union[RefusedBundle, _Mapping]] = ...) -> None: ...
+
+class RefusedBundle(_message.Message):
+    __slots__ = ("version", "reason", "time")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    reason: str
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, version: _Optional[str] = ..., reason: _Optional[str] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

@@ -9,6 +9,7 @@ wait, and health says NOT_SERVING. Knows nothing about what calls contain, and l
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from mmrec_serving.arrivals import Arrivals
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.held_bytes import HeldBytes
 from mmrec_serving.interceptors import handler_like
-from mmrec_serving.listening import Listener
+from mmrec_serving.listening import BUNDLE_HEALTH, Listener
 from mmrec_serving.telemetry.calls import current_call
 
 _BACK_S = 2.0
@@ -122,14 +123,21 @@ class FrontEnd:
         """Say by health what the engine's process says."""
         stub: Any = health_pb2_grpc.HealthStub(self._channel)
         while True:
+            bundle = asyncio.ensure_future(self._watch_bundle(stub))
             with suppress(grpc.aio.AioRpcError):
-                async for reply in stub.Watch(health_pb2.HealthCheckRequest()):
-                    serving = reply.status == health_pb2.HealthCheckResponse.SERVING
+                async for serving in _healths(stub, ""):
                     await self._listener.set_serving(serving)
                     if serving:
                         self._reached.set()
+            bundle.cancel()
             await self._listener.set_serving(False)
             await asyncio.sleep(_LOOK_S)
+
+    async def _watch_bundle(self, stub: Any) -> None:
+        with suppress(grpc.aio.AioRpcError):
+            async for serving in _healths(stub, BUNDLE_HEALTH):
+                # While nothing is served, this is not said of the bundle.
+                self._listener.bundle_refused(self._listener.serving and not serving)
 
     def _handlers(self) -> list[Any]:
         arrivals, held = Arrivals(), HeldBytes(self._config.max_bytes)
@@ -215,6 +223,12 @@ def _metadata(context: Any) -> list[tuple[str, str | bytes]]:
         if key not in ("user-agent", "x-request-id") and not key.startswith("grpc-")
     ]
     return [*kept, ("x-request-id", current_call().request_id)]
+
+
+async def _healths(stub: Any, service: str) -> AsyncIterator[bool]:
+    """Whether a service of the engine's process is SERVING, now and whenever that changes."""
+    async for reply in stub.Watch(health_pb2.HealthCheckRequest(service=service)):
+        yield reply.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def _engine_error(error: grpc.aio.AioRpcError) -> MmrecError:

@@ -37,6 +37,9 @@ _QUIET_S = 0.02
 """A server that stops waits until no call has come for so long. Clients wait longer before they call again."""
 _ENDING_S = 1.0
 """Time for telling calls that the server has stopped."""
+BUNDLE_HEALTH = "mmrec.bundle"
+"""Service of which health says NOT_SERVING while the current version of the bundle could not be loaded, so that the one
+before is served. Calls are answered all the same, and all other services are SERVING."""
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -60,6 +63,7 @@ class Listener:
         self._watches = watches
         self._front_end = front_end
         self._serving = False
+        self._bundle_refused = False
         self._ended: set[str] = set()
         """Names of threads that have ended by themselves, and in whose place there is no other."""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -105,10 +109,20 @@ class Listener:
         if self._admission is not None:
             self._admission.start()
 
+    @property
+    def serving(self) -> bool:
+        """What `set_serving` was called with last."""
+        return self._serving
+
     async def set_serving(self, serving: bool) -> None:
         """Say by health whether calls are answered."""
         self._serving = serving
         await self._update_health()
+
+    def bundle_refused(self, refused: bool) -> None:
+        """Say by health of `BUNDLE_HEALTH` whether the current version could not be loaded; from any thread."""
+        self._bundle_refused = refused
+        self._update_soon()
 
     def reload(self) -> None:
         """Read the API keys again soon."""
@@ -144,6 +158,9 @@ class Listener:
 
     def _soon(self, change: Callable[[str], None], name: str) -> None:
         change(name)
+        self._update_soon()
+
+    def _update_soon(self) -> None:
         loop = self._loop
         if loop is not None and not loop.is_closed() and self._serving:
             asyncio.run_coroutine_threadsafe(self._update_health(), loop)
@@ -152,6 +169,7 @@ class Listener:
         status = _SERVING if self._serving and not self._ended and not self.draining else _NOT_SERVING
         for service in ("", *SERVICES):
             await self._health.set(service, status)
+        await self._health.set(BUNDLE_HEALTH, _NOT_SERVING if self._bundle_refused else status)
 
 
 _ANY_NUMBER = 2**31 - 1

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mmrec.contract.conversation import ConversationTurn, ConverseRequest
 from mmrec.contract.engine import Engine, Questions
-from mmrec.contract.replies import Recommendations
+from mmrec.contract.replies import Recommendations, RefusedBundle
 from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import FailedPreconditionError, MissingExtraError, MmrecError, NotFoundError
 from mmrec.sdk.rpcs import (
@@ -32,6 +32,7 @@ from mmrec.sdk.rpcs import (
     ENGINE_CALLS,
     FIND_DUPLICATES,
     FIND_MISMATCHES,
+    GET_SERVICE_INFO,
     LIST_EVENTS,
     QUESTIONS,
     RECOMMEND,
@@ -197,14 +198,16 @@ class Server:
         if self.config.metrics_port is not None:
             from mmrec_serving.telemetry.metrics import ServerMetrics, ServerState
 
-            self._metrics = ServerMetrics(ServerState(self._waiting, self._engine, self._positions))
+            self._metrics = ServerMetrics(
+                ServerState(self._waiting, self._engine, self._positions, lambda: self._refused() is not None)
+            )
             self._watches.append(self._metrics)
         observed = self._metrics
         store = self.config.store_place
         limits = SchedulerLimits(self.config.max_queue, self.config.max_batch, weight_of)
         questions = replace(limits, standing_s=_STANDING_S, twin=twin_of, again=result_again)
         self._scheduler = Scheduler(
-            functools.partial(_prepared, engine_factory, store, loaded),
+            lambda: {**_prepared(engine_factory, store, loaded), GET_SERVICE_INFO.kind: self._infos},
             questions,
             steady=lambda: _works(QUESTIONS, loaded.result().snapshot()),
             on_end=self._listener.worker_ended,
@@ -407,7 +410,11 @@ class Server:
             await asyncio.shield(asyncio.wrap_future(scheduler.ready))
         if not self._listener.draining:
             self._maintenance = BackgroundMaintenance(
-                self._loaded.result(), self._catalogue, self.config, on_end=self._listener.worker_ended
+                self._loaded.result(),
+                self._catalogue,
+                self.config,
+                on_end=self._listener.worker_ended,
+                on_refused=self._listener.bundle_refused,
             )
             self._maintenance.start()
             await self._listener.set_serving(True)
@@ -438,6 +445,14 @@ class Server:
             await asyncio.to_thread(self._catalogue.close)
         if self._recorded is not None:
             await asyncio.to_thread(self._recorded.close)
+
+    # --- what is served -----------------------------------------------------------------------------------------
+
+    def _infos(self, requests: list[Any]) -> list[Any]:
+        return [replace(self._loaded.result().info(), refused_bundle=self._refused())] * len(requests)
+
+    def _refused(self) -> RefusedBundle | None:
+        return None if self._maintenance is None else self._maintenance.refused
 
     # --- what metrics are read from ------------------------------------------------------------------------
 

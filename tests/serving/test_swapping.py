@@ -11,23 +11,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import mmrec
 from mmrec.bundle import BundleWriter, current_version, open_bundle
 from mmrec.contract.changes import UpsertRequest
 from mmrec.contract.items import ItemInput
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from mmrec.evaluation.server_overview import read_metrics
 from mmrec_serving import BackgroundServer, ServerConfig
 from mmrec_serving.change_log import SqliteChangeReader, StoreFolder
 from mmrec_serving.updates.bundle_position import open_store
 from mmrec_serving.updates.compaction import fold
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
-from tests.commands import Command, start
+from tests.commands import Command, run_here, start
 
 pytestmark = pytest.mark.slow(30)
 
-LIMIT_S = 250.0
+DAMAGED = "20260131T093000Z-0123456789ab"
+LIMIT_S = 60.0
 """Far more than any of this takes; what waits so long will not come."""
 
 
@@ -37,10 +41,10 @@ def root(demo_bundle: Path, tmp_path: Path) -> Path:
 
 
 class Served:
-    """A server process and a client of it."""
+    """A server process, its address, and a client of it."""
 
-    def __init__(self, process: Command, client: mmrec.Client) -> None:
-        self.process = process
+    def __init__(self, process: Command, address: str, client: mmrec.Client) -> None:
+        self.process, self.address = process, address
         self.client = client
 
 
@@ -50,7 +54,7 @@ def served(bundle: Path, *options: str, end: int = signal.SIGTERM, stderr: Path 
         address = process.stdout.readline().strip()
         assert address
         with mmrec.Client(address, timeout=60) as client:
-            yield Served(process, client)
+            yield Served(process, address, client)
         process.send_signal(end)
         process.wait(60)
 
@@ -235,6 +239,65 @@ def test_a_server_without_a_store_watches_for_versions(root: Path) -> None:
             other.publish(writer, catalogue="other", folded={})
         wait_until(lambda: client.info().versions.catalogue == "other", "the new version is served")
         assert client.info().codebook_versions == (other.info().versions.codebook,)
+
+
+def test_a_version_that_cannot_be_loaded_is_told_by_health_info_and_metrics(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fitted = current_version(root)
+    config = ServerConfig(port=0, watch=True, housekeeping_s=0.05, trial_s=None, metrics_port=0)
+    with (
+        BackgroundServer(lambda: mmrec.Recommender.load(root, device="cpu"), config) as server,
+        mmrec.Client(server.target) as client,
+    ):
+        assert client.info().refused_bundle is None
+        assert (health(server.target, "mmrec.bundle"), metric(server)) == ("SERVING", 0.0)
+        begun = time.time()
+        damaged = Path(shutil.copytree(root / "versions" / fitted, root / "versions" / DAMAGED))
+        (damaged / "manifest.json").write_text("{")
+        (root / "CURRENT").write_text(f"{DAMAGED}\n")
+        wait_until(lambda: client.info().refused_bundle is not None, "it is told")
+        refused = client.info().refused_bundle
+        assert refused is not None
+        assert refused.version == DAMAGED
+        assert "(see the log)" in refused.reason
+        assert str(root) not in refused.reason
+        assert begun <= refused.time <= time.time()
+        wait_until(lambda: health(server.target, "mmrec.bundle") == "NOT_SERVING", "health tells it")
+        assert (health(server.target), metric(server)) == ("SERVING", 1.0)
+        told = run_here(["info", "--server", server.target], capsys).stdout
+        assert " 20260131T093000Z-0123456789ab at 2" in told
+        assert (
+            "could not be loaded; mmrec info tells why"
+            in run_here(["top", server.metrics_address, "--once"], capsys).stdout
+        )
+        # Back at the one that is served.
+        (root / "CURRENT").write_text(f"{fitted}\n")
+        wait_until(lambda: health(server.target, "mmrec.bundle") == "SERVING", "it is over")
+        assert (client.info().refused_bundle, metric(server)) == (None, 0.0)
+
+
+def test_front_ends_tell_of_a_version_that_cannot_be_loaded(root: Path) -> None:
+    with served(root, "--front-ends", "1", "--trial-seconds", "0") as server:
+        (root / "CURRENT").write_text("20260131T093000Z-0123456789ab\n")
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: health(server.address, "mmrec.bundle") == "NOT_SERVING", "health tells it")
+        assert health(server.address) == "SERVING"
+
+
+def refused_version(client: mmrec.Client) -> str | None:
+    refused = client.info().refused_bundle
+    return None if refused is None else refused.version
+
+
+def health(target: str, service: str = "") -> str:
+    with grpc.insecure_channel(target) as channel:
+        reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status))
+
+
+def metric(server: BackgroundServer) -> float:
+    return next(iter(read_metrics(server.metrics_address).values["mmrec_bundle_refused"].values()))
 
 
 def test_what_was_folded_for_a_server_that_was_killed_comes_before_the_next_folding(root: Path, tmp_path: Path) -> None:

@@ -53,11 +53,13 @@ class ServerState:
         waiting: Jobs that wait, by kind of work.
         engine: The engine; None while it is loading.
         positions: Number of the last change or event that was ever recorded, by store.
+        refused: Whether the current version of the bundle could not be loaded, and the one before is served.
     """
 
     waiting: Callable[[], Mapping[str, int]]
     engine: Callable[[], Engine | None]
     positions: Callable[[], Mapping[str, int]]
+    refused: Callable[[], bool]
 
 
 class ServerMetrics(Observer):
@@ -232,7 +234,8 @@ class _Gauges(Collector):
         versions = served.versions
         # What follows the plus sign is the number of a change, and each would be a time series of its own.
         bundle.add_metric([served.name, versions.model, versions.catalogue.partition("+")[0], versions.codebook], 1)
-        found = [ready, items, bundle]
+        refused = "Whether the current version of the bundle could not be loaded, and the one before is served."
+        found = [ready, items, bundle, GaugeMetricFamily("mmrec_bundle_refused", refused, float(self._state.refused()))]
         figures = figures_of(engine)
         if figures is None:
             return found

@@ -21,8 +21,10 @@ from typing import Any, cast
 from mmrec.bundle import current_version, prune_versions
 from mmrec.bundle.reader import VERSIONS
 from mmrec.contract.engine import Engine
+from mmrec.contract.replies import RefusedBundle
 from mmrec.errors import FailedPreconditionError, InternalError, MmrecError
 from mmrec_serving.config import ServerConfig
+from mmrec_serving.failures import conceal
 from mmrec_serving.priority import give_way
 from mmrec_serving.sqlite_files import StoreFolder
 from mmrec_serving.updates.bundle_position import published_catalogue
@@ -49,6 +51,7 @@ class BackgroundMaintenance:
         config: What to do and how often.
         clock: Monotonic seconds.
         on_end: Called when the thread ends by itself.
+        on_refused: Called with whether the current version of the bundle could not be loaded, when that changes.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class BackgroundMaintenance:
         config: ServerConfig,
         clock: Callable[[], float] = time.monotonic,
         on_end: OnEnd = nobody,
+        on_refused: Callable[[bool], None] = lambda refused: None,
     ) -> None:
         self._engine = engine
         self._changes = changes
@@ -71,13 +75,21 @@ class BackgroundMaintenance:
         self._tidied = self._folded = clock()
         self._failures = 0
         self._not_before = 0.0
-        self._refused = ""
+        self._tried = ""
+        """The version that was tried last."""
+        self._refused: RefusedBundle | None = None
+        self._on_refused = on_refused
         self._worker = Worker("mmrec-housekeeping", self._main, on_end)
 
     @property
     def versioned(self) -> bool:
         """Whether the engine can continue with another version of what it serves."""
         return callable(getattr(self._engine, "adopt", None))
+
+    @property
+    def refused(self) -> RefusedBundle | None:
+        """The current version of the bundle, if it could not be loaded; the one before is served then."""
+        return self._refused
 
     def start(self) -> None:
         """Start the thread."""
@@ -127,15 +139,33 @@ class BackgroundMaintenance:
             _log.warning("what is served has no versions to go on with")
             return
         engine = cast(LiveEngine, self._engine)
-        current = current_version(engine.bundle.root)
-        if current == engine.bundle.version:
-            if asked:
-                _log.info("version %s is current and served already", current)
-        elif asked or current != self._refused:
-            # A version that could not be loaded is not tried again without a request, because loading is expensive.
-            self._refused = current
-            self._try(engine, current)
-            self._adopt(engine)
+        current = ""
+        try:
+            current = current_version(engine.bundle.root)
+            if current == engine.bundle.version:
+                if asked:
+                    _log.info("version %s is current and served already", current)
+            elif not asked and current == self._tried:
+                # What could not be loaded is not tried again without a request, because loading is expensive.
+                return
+            else:
+                self._tried = current
+                self._try(engine, current)
+                self._adopt(engine)
+        except Exception as err:
+            told = conceal(err).message
+            again = not asked and self._refused is not None and told == self._refused.reason
+            if self._closing or again:
+                return
+            self._set_refused(RefusedBundle(current and self._tried, told, time.time()))
+            raise
+        self._set_refused(None)
+
+    def _set_refused(self, refused: RefusedBundle | None) -> None:
+        changed = (refused is None) != (self._refused is None)
+        self._refused = refused
+        if changed:
+            self._on_refused(refused is not None)
 
     def _try(self, engine: LiveEngine, version: str) -> None:
         """Let another process load a version, and the next one if that has become current meanwhile."""
@@ -146,7 +176,7 @@ class BackgroundMaintenance:
             current = current_version(root)
             if current == version:
                 return
-            self._refused = version = current
+            self._tried = version = current
 
     def _adopt(self, engine: LiveEngine) -> None:
         before = engine.bundle.version
