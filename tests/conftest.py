@@ -20,6 +20,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from mmrec.training import FitConfig
     from tests.postgres_server import PostgresServer
+    from tests.redis_server import RedisServer
 
 # One thread for each worker and for the processes that tests start, so that workers do not slow each other down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -164,6 +165,19 @@ def postgres() -> Iterator[PostgresServer]:
     found = programs()
     if found is None:
         pytest.skip("PostgreSQL is not installed; run: apt-get install postgresql")
+    with running(found) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[RedisServer]:
+    """A Redis server that runs on this machine."""
+    pytest.importorskip("redis", reason="redis-py is not installed; run: pip install 'mmrec[redis]'")
+    from tests.redis_server import program, running
+
+    found = program()
+    if found is None:
+        pytest.skip("Redis is not installed; run: apt-get install redis-server")
     with running(found) as server:
         yield server
 

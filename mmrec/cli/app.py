@@ -77,6 +77,7 @@ _MODULES_OF_EXTRAS = {
     "serving": ("grpc_health", "grpc_reflection", "prometheus_client"),
     "tracing": ("opentelemetry",),
     "postgres": ("psycopg",),
+    "redis": ("redis",),
     "ray": ("ray",),
 }
 

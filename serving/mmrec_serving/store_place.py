@@ -15,8 +15,9 @@ from mmrec_serving.sqlite_files import StoreFolder
 
 if TYPE_CHECKING:
     from mmrec_serving.postgres import PostgresPlace
+    from mmrec_serving.redis_server import RedisPlace
 
-StorePlace: TypeAlias = "StoreFolder | PostgresPlace"
+StorePlace: TypeAlias = "StoreFolder | PostgresPlace | RedisPlace"
 """The place of a store: a folder of SQLite files, or a database."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -27,7 +28,8 @@ def store_place(text: str | Path) -> StorePlace:
 
     Args:
         text: ``changes/`` or ``sqlite:///srv/changes``, a folder of this machine, absolute in a URL; or
-            ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``, which replicas share.
+            ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE`` or ``redis://USER:PASSWORD@HOST:PORT/NUMBER`` (or
+            ``rediss://`` or ``unix://``), which replicas share.
 
     Raises:
         InvalidArgumentError: the URL has another scheme, or cannot be read. The message has no password.
@@ -47,9 +49,18 @@ def store_place(text: str | Path) -> StorePlace:
                 "a store in PostgreSQL needs psycopg, which is not installed; run: pip install 'mmrec[postgres]'"
             ) from err
         return PostgresPlace(text)
+    if scheme in ("redis", "rediss", "unix"):
+        try:
+            from mmrec_serving.redis_server import RedisPlace
+        except ModuleNotFoundError as err:
+            raise MissingExtraError(
+                "a store in Redis needs redis-py, which is not installed; run: pip install 'mmrec[redis]'"
+            ) from err
+        return RedisPlace(text)
     raise InvalidArgumentError(
-        f"the store is a URL with the scheme {scheme!r}; give a folder, sqlite:///FOLDER, or "
-        "postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
+        f"the store is a URL with the scheme {scheme!r}; give a folder, sqlite:///FOLDER, "
+        "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, redis://USER:PASSWORD@HOST:PORT/NUMBER (rediss:// with TLS), "
+        "or unix:///PATH/OF/SOCKET of a Redis",
         field="store",
     )
 

@@ -5,11 +5,14 @@ Unit of work: one store. The modules of a database are imported where one is nam
 
 from __future__ import annotations
 
+from mmrec.errors import InvalidArgumentError
 from mmrec_serving.change_log.protocol import ChangeReader, ChangeStore
 from mmrec_serving.change_log.sqlite_reader import SqliteChangeReader
 from mmrec_serving.change_log.sqlite_store import SqliteChangeStore
 from mmrec_serving.sqlite_files import StoreFolder
 from mmrec_serving.store_place import StorePlace
+
+_NOT_YET = "a Redis holds events alone so far; give a folder or a PostgreSQL for changes of the catalogue"
 
 
 def open_changes(place: StorePlace, base: str) -> ChangeStore:
@@ -24,6 +27,8 @@ def open_changes(place: StorePlace, base: str) -> ChangeStore:
     """
     if isinstance(place, StoreFolder):
         return SqliteChangeStore(place, base)
+    if place.server == "redis":
+        raise InvalidArgumentError(_NOT_YET, field="store")
     from mmrec_serving.change_log.postgres_store import PostgresChangeStore
 
     return PostgresChangeStore(place, base)
@@ -38,6 +43,8 @@ def read_changes(place: StorePlace) -> ChangeReader:
     """
     if isinstance(place, StoreFolder):
         return SqliteChangeReader(place)
+    if place.server == "redis":
+        raise InvalidArgumentError(_NOT_YET, field="store")
     from mmrec_serving.change_log.postgres_store import PostgresChangeReader
 
     return PostgresChangeReader(place)

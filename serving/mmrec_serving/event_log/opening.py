@@ -16,13 +16,17 @@ def open_events(place: StorePlace) -> EventStore:
     """The store of events of a place, to read and to write; made if it is missing.
 
     Raises:
-        MmrecError: see `SqliteEventStore` and `PostgresEventStore`.
+        MmrecError: see `SqliteEventStore`, `PostgresEventStore` and `RedisEventStore`.
     """
     if isinstance(place, StoreFolder):
         return SqliteEventStore(place)
-    from mmrec_serving.event_log.postgres_store import PostgresEventStore
+    if place.server == "postgresql":
+        from mmrec_serving.event_log.postgres_store import PostgresEventStore
 
-    return PostgresEventStore(place)
+        return PostgresEventStore(place)
+    from mmrec_serving.event_log.redis_store import RedisEventStore
+
+    return RedisEventStore(place)
 
 
 def read_events(place: StorePlace) -> EventReader:
@@ -30,10 +34,14 @@ def read_events(place: StorePlace) -> EventReader:
 
     Raises:
         NotFoundError: there is none.
-        MmrecError: see `SqliteEventReader` and `PostgresEventReader`.
+        MmrecError: see `SqliteEventReader`, `PostgresEventReader` and `RedisEventReader`.
     """
     if isinstance(place, StoreFolder):
         return SqliteEventReader(place)
-    from mmrec_serving.event_log.postgres_store import PostgresEventReader
+    if place.server == "postgresql":
+        from mmrec_serving.event_log.postgres_store import PostgresEventReader
 
-    return PostgresEventReader(place)
+        return PostgresEventReader(place)
+    from mmrec_serving.event_log.redis_store import RedisEventReader
+
+    return RedisEventReader(place)

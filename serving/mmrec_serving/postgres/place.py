@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -34,6 +35,9 @@ class PostgresPlace:
     Raises:
         InvalidArgumentError: libpq cannot read the URL, or `busy_timeout_s` is out of range.
     """
+
+    server: ClassVar[Literal["postgresql"]] = "postgresql"
+    """Which kind of server it is."""
 
     url: str = field(repr=False)
     busy_timeout_s: float = 10.0

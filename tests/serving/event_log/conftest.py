@@ -11,6 +11,7 @@ import pytest
 
 from mmrec_serving.event_log import EventStore, SqliteEventStore, StoreFolder
 from tests.postgres_server import PostgresServer, schema_of
+from tests.redis_server import RedisServer, prefix_of
 
 
 class OpenStore(Protocol):
@@ -23,10 +24,20 @@ def open_sqlite(folder: Path, *, clock: Callable[[], float] = time.time) -> Even
     return SqliteEventStore(StoreFolder(folder), clock=clock)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+@pytest.fixture(scope="module", params=["sqlite", "postgres", "redis"])
 def open_store(request: pytest.FixtureRequest) -> OpenStore:
     if request.param == "sqlite":
         return open_sqlite
+    if request.param == "redis":
+        redis: RedisServer = request.getfixturevalue("redis")
+
+        def open_redis(folder: Path, *, clock: Callable[[], float] = time.time) -> EventStore:
+            from mmrec_serving.event_log.redis_store import RedisEventStore
+            from mmrec_serving.redis_server import RedisPlace
+
+            return RedisEventStore(RedisPlace(redis.url(prefix_of(folder))), clock=clock)
+
+        return open_redis
     postgres: PostgresServer = request.getfixturevalue("postgres")
 
     def open_postgres(folder: Path, *, clock: Callable[[], float] = time.time) -> EventStore:

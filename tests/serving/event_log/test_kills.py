@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from mmrec_serving.event_log import SqliteEventStore, StoreFolder
+from mmrec_serving.event_log import open_events
 from mmrec_serving.event_log.failpoints import FAILPOINTS
+from mmrec_serving.store_place import store_place
 from tests.commands import run_program, start_program
+from tests.redis_server import RedisServer, prefix_of
 from tests.serving.event_log.making import event
 
 pytestmark = pytest.mark.slow
@@ -49,10 +51,19 @@ def test_a_kill_loses_nothing_acknowledged_leaves_nothing_by_half_and_the_same_c
         assert {".events.lock", "events.sqlite"} >= set(report["left"]) - {"events.sqlite-wal", "events.sqlite-shm"}
 
 
-def test_killed_at_any_moment_while_many_threads_write(place: StoreFolder) -> None:
+@pytest.fixture(params=["sqlite", "redis"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a store that programs one after the other write to."""
+    if request.param == "sqlite":
+        return f"sqlite://{tmp_path}/store"
+    redis: RedisServer = request.getfixturevalue("redis")
+    return redis.url(prefix_of(tmp_path))
+
+
+def test_killed_at_any_moment_while_many_threads_write(url: str) -> None:
     acknowledged: dict[str, list[int]] = {}
     for run in range(2):
-        with start_program(Path(__file__).parent / "write_until_killed.py", place.folder, run) as child:
+        with start_program(Path(__file__).parent / "write_until_killed.py", url, run) as child:
             for _ in range(40 + 37 * run):
                 name, *numbers = child.stdout.readline().split()
                 acknowledged[name] = [int(number) for number in numbers]
@@ -61,7 +72,7 @@ def test_killed_at_any_moment_while_many_threads_write(place: StoreFolder) -> No
                 name, *numbers = line.split()
                 acknowledged[name] = [int(number) for number in numbers]
             assert child.wait() == -signal.SIGKILL
-        with SqliteEventStore(place) as store:
+        with open_events(store_place(url)) as store:
             for name, numbers in acknowledged.items():
                 assert [entry.sequence for entry in store.history(name)] == numbers
                 assert store.record([event(name, event_id=f"{name}/1")]) == numbers[:1]
