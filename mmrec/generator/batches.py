@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -76,6 +77,30 @@ def padded_size(rows: int) -> int:
     """
     step = 1 << max(0, rows.bit_length() - 5)
     return -(-rows // step) * step
+
+
+def transitions_of(histories: Iterable[npt.NDArray[np.int32]]) -> int:
+    """Number of items that follow another one."""
+    return sum(max(0, len(history) - 1) for history in histories)
+
+
+def epoch_turns(
+    histories: Sequence[npt.NDArray[np.int32]], most: int, seed: int
+) -> tuple[Sequence[npt.NDArray[np.int32]], ...]:
+    """Shares of the histories that epochs take in turn, drawn at random, each with about `most` transitions or fewer.
+
+    Args:
+        histories: Catalogue rows, oldest first.
+        most: Transitions of an epoch; with no more than these in all, every epoch has all histories.
+        seed: Of the draw.
+    """
+    turns = math.ceil(transitions_of(histories) / most)
+    if turns <= 1:
+        return (histories,)
+    order = np.random.default_rng(seed).permutation(len(histories))
+    before = np.cumsum([max(0, len(histories[row]) - 1) for row in order])
+    cuts = np.searchsorted(before, before[-1] * np.arange(1, turns) / turns)
+    return tuple([histories[row] for row in rows] for rows in np.split(order, cuts))
 
 
 def epoch_batches(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -120,8 +121,11 @@ class TrainingConfig:
     Attributes:
         epochs: Maximum epochs over the training histories; 0: the model stays as it starts.
         patience: Epochs without a better validation NDCG@10 after which training stops.
+        epoch_events: Most events of an epoch. Of more, epochs take shares in turn, so that validation comes as often in
+            a large training set as in a small one.
         batch_positions: Maximum history positions per step; fewer on small training sets, so that an epoch has at least
-            `STEPS_PER_EPOCH` steps.
+            `STEPS_PER_EPOCH` steps. More in catalogues of more than `full_softmax_items`, in proportion and up to 8
+            times as many, because a step of the small decoder takes a pass over the whole catalogue too.
         learning_rate: Peak learning rate of AdamW, reached after `warmup_steps`, followed by a cosine.
         weight_decay: Of AdamW, on matrices only.
         warmup_steps: Steps of the linear warm-up.
@@ -143,6 +147,7 @@ class TrainingConfig:
 
     epochs: int = 30
     patience: int = 8
+    epoch_events: int = 500_000
     batch_positions: int = 2048
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
@@ -162,18 +167,26 @@ class TrainingConfig:
         """Whether a catalogue of `items` is trained with sampled softmax."""
         return self.softmax == "sampled" or (self.softmax == "auto" and items > self.full_softmax_items)
 
-    def positions_for(self, transitions: int) -> int:
-        """History positions per step for a training set of `transitions`."""
-        return max(
-            min(self.batch_positions, transitions // STEPS_PER_EPOCH), min(FEWEST_POSITIONS, self.batch_positions)
-        )
+    def transitions_of_epoch(self, transitions: int) -> int:
+        """Items that follow another one, in an epoch; `transitions`: in the training set."""
+        return math.ceil(transitions / max(1, math.ceil(transitions / self.epoch_events)))
+
+    def positions_for(self, transitions: int, items: int = 0) -> int:
+        """History positions per step.
+
+        Args:
+            transitions: Of an epoch.
+            items: Items that a step passes over.
+        """
+        most = int(self.batch_positions * min(8.0, max(1.0, items / self.full_softmax_items)))
+        return max(min(most, transitions // STEPS_PER_EPOCH), min(FEWEST_POSITIONS, self.batch_positions))
 
     def __post_init__(self) -> None:
         check_choice("softmax", self.softmax, ("auto", "full", "sampled"))
         check_numbers(self, "ema_decay", "label_smoothing", low=0, below=1)
         check_numbers(self, "max_minutes", "checkpoint_minutes", low=0)
         check_numbers(self, "epochs", low=0)
-        counts = ("patience", "batch_positions", "validation_users", "full_softmax_items", "negatives")
+        counts = ("patience", "epoch_events", "batch_positions", "validation_users", "full_softmax_items", "negatives")
         check_numbers(self, *counts, low=1)
         check_numbers(self, "learning_rate", over=0)
         check_numbers(self, "semantic_id_share", over=0, high=1)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from mmrec.generator.batches import Batch, epoch_batches, pad_histories
+from mmrec.generator.batches import Batch, epoch_batches, epoch_turns, pad_histories, transitions_of
 from mmrec.generator.item_softmax import item_softmax
 from mmrec.generator.model import Generator
 from mmrec.generator.negatives import ItemSampler
@@ -44,6 +44,7 @@ class SentenceConfig:
             LLM. More on small training sets, up to `least_steps`.
         least_steps: See `epochs`.
         patience: Epochs without a better validation NDCG@10 after which training stops.
+        epoch_events: Most events of an epoch; of more, epochs take shares in turn.
         batch_positions: Maximum history positions per step.
         learning_rate: Peak learning rate of AdamW.
         noise: Length of the random vector that is added to a sentence's unit vector, so that wordings that training
@@ -57,6 +58,7 @@ class SentenceConfig:
     epochs: int = 1
     least_steps: int = 240
     patience: int = 3
+    epoch_events: int = 500_000
     batch_positions: int = 512
     learning_rate: float = 3e-3
     noise: float = 0.3
@@ -67,7 +69,9 @@ class SentenceConfig:
 
     def __post_init__(self) -> None:
         check_numbers(self, "epochs", "least_steps", "noise", "max_minutes", low=0)
-        check_numbers(self, "patience", "batch_positions", "most", "negatives", "full_softmax_items", low=1)
+        check_numbers(
+            self, "patience", "epoch_events", "batch_positions", "most", "negatives", "full_softmax_items", low=1
+        )
         check_numbers(self, "learning_rate", over=0)
 
 
@@ -137,7 +141,8 @@ class _SentenceTask:
         assert model.sentences is not None
         self._model, self._reader = model, model.sentences
         self.module: nn.Module = model.sentences
-        self._histories, self._bank, self._validation, self._config = histories, bank, validation, config
+        self._bank, self._validation, self._config = bank, validation, config
+        self._turns = epoch_turns(histories, config.epoch_events, seed)
         self._processes, self._dtype, self._seed = run.processes, run.dtype, seed
         device = run.processes.device
         with torch.inference_mode():
@@ -146,7 +151,7 @@ class _SentenceTask:
         # Copies that autograd may use.
         self._tokens_NH, self._content_NC = tokens_NH.clone(), content_NC.clone()
         self._vectors_SD = torch.from_numpy(bank.vectors_SD).to(device)
-        self.epoch_units = sum(max(0, len(history) - 1) for history in histories)
+        self.epoch_units = math.ceil(transitions_of(histories) / len(self._turns))
         self._positions = max(1, min(config.batch_positions, self.epoch_units // 24))
         self._steps = max(1, math.ceil(self.epoch_units / self._positions))
         self.epochs = max(config.epochs, math.ceil(config.least_steps / self._steps))
@@ -155,7 +160,7 @@ class _SentenceTask:
 
     def batches(self, epoch: int, done: int) -> Iterator[Batch]:
         return epoch_batches(
-            self._histories,
+            self._turns[epoch % len(self._turns)],
             longest=self._model.config.max_history,
             positions=self._positions,
             seed=self._seed,
@@ -186,7 +191,15 @@ class _SentenceTask:
                 noise_BLD = torch.randn_like(sentences_BLD) * (config.noise * sentences_BLD.shape[-1] ** -0.5)
                 noise_BLD = noise_BLD * torch.rand_like(noise_BLD[..., :1])
                 sentences_BLD = torch.nn.functional.normalize(sentences_BLD + noise_BLD, dim=-1)
-                drawn = self._sampler.draw(config.negatives) if self._sampler else None
+                target_X = target_BL.to(processes.device)[asked_BL]
+                tokens_RH, content_RC, drawn = self._tokens_NH, self._content_NC, None
+                if self._sampler:
+                    # Only the items of the batch have gradients: the rest of a large catalogue costs nothing.
+                    drawn = self._sampler.draw(config.negatives)
+                    rows_R = torch.unique(torch.cat([target_X, drawn.rows_M]))
+                    tokens_RH, content_RC = tokens_RH[rows_R], content_RC[rows_R]
+                    target_X = torch.searchsorted(rows_R, target_X)
+                    drawn = drawn._replace(rows_M=torch.searchsorted(rows_R, drawn.rows_M))
                 with autocast(processes.device, self._dtype):
                     reader = self._reader
                     states_BLH = reader.at_every_position(
@@ -194,8 +207,8 @@ class _SentenceTask:
                     )
                     loss = item_softmax(
                         torch.cat([states_BLH[asked_BL], reader.asked(sentences_BLD[asked_BL])], dim=1),
-                        torch.cat([self._tokens_NH, reader.answers(self._content_NC)], dim=1),
-                        target_BL.to(processes.device)[asked_BL],
+                        torch.cat([tokens_RH, reader.answers(content_RC)], dim=1),
+                        target_X,
                         drawn,
                         scale=self._tokens_NH.shape[1] ** -0.5,
                     )

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from mmrec.errors import StoppedError
-from mmrec.generator.batches import Batch, epoch_batches
+from mmrec.generator.batches import Batch, epoch_batches, epoch_turns, transitions_of
 from mmrec.generator.config import TrainingConfig
 from mmrec.generator.curves import draw_curves
 from mmrec.generator.losses import compute_losses, nodes_by_depth
@@ -140,16 +140,17 @@ class _GeneratorTask:
         self.module = self._model = model
         self._data, self._config, self._seed = data, config, seed
         self._processes, self._dtype = run.processes, run.dtype
-        self.epoch_units = sum(max(0, len(history) - 1) for history in data.histories)
-        self._positions = config.positions_for(self.epoch_units)
-        self._steps_per_epoch = max(1, math.ceil(self.epoch_units / self._positions))
+        self._turns = epoch_turns(data.histories, config.epoch_events, seed)
+        self.epoch_units = config.transitions_of_epoch(transitions_of(data.histories))
         self._nodes_PN = nodes_by_depth(data.index)
         items, device = self._nodes_PN.shape[1], run.processes.device
+        self._positions = config.positions_for(self.epoch_units, 0 if model.config.pretrained else items)
+        self._steps_per_epoch = max(1, math.ceil(self.epoch_units / self._positions))
         self._sampler = ItemSampler.of_histories(data.histories, items, device) if config.samples(items) else None
 
     def batches(self, epoch: int, done: int) -> Iterator[Batch]:
         return epoch_batches(
-            self._data.histories,
+            self._turns[epoch % len(self._turns)],
             longest=self._model.config.max_history,
             positions=self._positions,
             seed=self._seed,

@@ -13,6 +13,7 @@ import torch
 from mmrec.bundle import open_bundle
 from mmrec.data.dataset import read_dataset
 from mmrec.generator.backbone import build_backbone
+from mmrec.generator.batches import transitions_of
 from mmrec.generator.item_tokens import ItemTable
 from mmrec.generator.model import Generator
 from mmrec.training.config import FitConfig
@@ -85,8 +86,10 @@ def plan_fit(dataset: str | os.PathLike[str], config: FitConfig) -> FitPlan:
     sizes = [(weight.numel(), weight.requires_grad) for weight in model.parameters()]
     parameters = sum(size for size, _ in sizes)
     trained = sum(size for size, is_trained in sizes if is_trained)
-    transitions = sum(max(0, len(train.history(user)) - 1) for user in range(train.users))
-    positions = config.training.positions_for(transitions)
+    transitions = config.training.transitions_of_epoch(
+        transitions_of(train.history(user) for user in range(train.users))
+    )
+    positions = config.training.positions_for(transitions, 0 if config.generator.pretrained else items)
     layers = getattr(backbone, "model", backbone).config
     depth = int(getattr(layers, "num_hidden_layers", config.generator.layers))
     kept = depth * _WEIGHT_BYTES + _LAYER_BYTES if config.generator.gradient_checkpointing else depth * _LAYER_BYTES

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.generator.batches import epoch_batches, pad_histories, padded_size
+from mmrec.generator.batches import epoch_batches, epoch_turns, pad_histories, padded_size, transitions_of
 
 
 def test_histories_are_padded_on_the_right_and_cut_on_the_left() -> None:
@@ -51,3 +51,18 @@ def test_sizes_are_few_and_little_above_what_is_asked_for() -> None:
     sizes = {padded_size(rows) for rows in range(1, 16_385)}
     assert len(sizes) == 31 + 9 * 16 + 1
     assert all(rows <= padded_size(rows) <= 1.07 * rows + 1 for rows in range(1, 5000))
+
+
+@given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 40), st.integers(0, 3))
+def test_the_shares_of_epochs_are_all_histories_once(lengths: list[int], most: int, seed: int) -> None:
+    histories = [np.full(length, number, dtype=np.int32) for number, length in enumerate(lengths)]
+    shares = epoch_turns(histories, most, seed)
+    kept = [int(history[0]) for share in shares for history in share if len(history)]
+    assert sorted(kept) == [number for number, length in enumerate(lengths) if length]
+    transitions = transitions_of(histories)
+    assert len(shares) == max(1, -(-transitions // most))
+    # A history is not cut: a share may have one more than its part.
+    assert all(transitions_of(share) <= transitions / len(shares) + 8 for share in shares)
+    assert [[len(h) for h in share] for share in shares] == [
+        [len(h) for h in share] for share in epoch_turns(histories, most, seed)
+    ]

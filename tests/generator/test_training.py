@@ -195,6 +195,42 @@ def test_progress_tells_loss_metric_and_time_left() -> None:
     ), said
 
 
-@pytest.mark.parametrize(("transitions", "positions"), [(0, 128), (2_400, 128), (12_000, 500), (10**6, 2048)])
-def test_a_small_set_is_cut_into_smaller_steps(transitions: int, positions: int) -> None:
-    assert TrainingConfig().positions_for(transitions) == positions
+@pytest.mark.parametrize(
+    ("transitions", "items", "positions"),
+    [
+        (0, 0, 128),
+        (2_400, 100, 128),
+        (12_000, 100, 500),
+        (10**6, 50_000, 2048),
+        (10**6, 150_000, 6144),
+        (10**6, 10**6, 16_384),
+    ],
+)
+def test_small_sets_have_small_steps_and_large_catalogues_large_ones(
+    transitions: int, items: int, positions: int
+) -> None:
+    assert TrainingConfig().positions_for(transitions, items) == positions
+
+
+@pytest.mark.parametrize(
+    ("transitions", "of_epoch"), [(0, 0), (500_000, 500_000), (500_001, 250_001), (10**6, 500_000)]
+)
+def test_an_epoch_has_a_share_of_a_large_set(transitions: int, of_epoch: int) -> None:
+    assert TrainingConfig().transitions_of_epoch(transitions) == of_epoch
+
+
+def test_epochs_take_shares_of_the_histories_in_turn() -> None:
+    config = TrainingConfig(epochs=5, patience=5, batch_positions=32, epoch_events=20)
+
+    class Told(NoProgress):
+        def __init__(self) -> None:
+            self.events = 0
+
+        def advance(self, n: int = 1) -> None:
+            self.events += n
+
+    shares, whole = Told(), Told()
+    assert len(train(make_small(12), config, progress=shares).epochs) == 5
+    assert len(train(make_small(12), replace(config, epoch_events=10_000), progress=whole).epochs) == 5
+    # Twelve histories of eight transitions: five epochs have each of them once, or five times.
+    assert (shares.events, whole.events) == (96, 480)
