@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from mmrec.bundle.manifest import FORMAT, FileEntry, Manifest
 from mmrec.bundle.reader import Bundle, current_version, open_bundle
-from mmrec.bundle.writer import BundleWriter, prune_versions
+from mmrec.bundle.writer import BundleWriter, make_current, prune_versions, version_before
 
 __all__ = [
     "FORMAT",
@@ -27,6 +27,8 @@ __all__ = [
     "FileEntry",
     "Manifest",
     "current_version",
+    "make_current",
     "open_bundle",
     "prune_versions",
+    "version_before",
 ]

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,9 +28,9 @@ from mmrec.bundle.manifest import (
     is_version,
     render_manifest,
 )
-from mmrec.bundle.reader import CURRENT, VERSIONS, hash_file, list_files
+from mmrec.bundle.reader import CURRENT, VERSIONS, current_version, hash_file, list_files, open_bundle
 from mmrec.contract.items import Versions
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from mmrec.runtime.disk_errors import refusals_as_errors
 from mmrec.runtime.files import sync
 from mmrec.runtime.limits import check_number
@@ -189,10 +189,7 @@ class BundleWriter:
             self._folder.rename(target)
             sync(target.parent)
             self._at("before-current")
-            pointer = self.root / STAGING / CURRENT
-            _write_synced(pointer, f"{manifest.version}\n".encode("ascii"))
-            pointer.replace(self.root / CURRENT)
-            sync(self.root)
+            _point_to(self.root, manifest.version)
             self._at("after-current")
         shutil.rmtree(self.root / STAGING, ignore_errors=True)
         self._release()
@@ -233,12 +230,13 @@ class BundleWriter:
             self._lock = None
 
 
-def prune_versions(root: str | os.PathLike[str], *, keep: int = 2) -> list[str]:
+def prune_versions(root: str | os.PathLike[str], *, keep: int = 2, spare: Collection[str] = ()) -> list[str]:
     """Delete the oldest versions, never the current one. Nothing calls this by itself.
 
     Args:
         root: The bundle root.
         keep: How many of the newest versions stay, 1 or more.
+        spare: Further versions that stay.
 
     Returns:
         The deleted versions, oldest first.
@@ -250,8 +248,7 @@ def prune_versions(root: str | os.PathLike[str], *, keep: int = 2) -> list[str]:
     root = Path(root)
     with _clear_os_errors(root), _lock(root):
         current = (root / CURRENT).read_text(encoding="ascii").strip() if (root / CURRENT).is_file() else ""
-        there = sorted(path.name for path in (root / VERSIONS).glob("*") if is_version(path.name))
-        old = [version for version in there[:-keep] if version != current]
+        old = [version for version in _versions(root)[:-keep] if version != current and version not in spare]
         _remove_staging(root)
         for version in old:
             (root / STAGING).mkdir(exist_ok=True)
@@ -259,6 +256,63 @@ def prune_versions(root: str | os.PathLike[str], *, keep: int = 2) -> list[str]:
             (root / VERSIONS / version).rename(root / STAGING / version)
         _remove_staging(root)
     return old
+
+
+def version_before(root: str | os.PathLike[str]) -> str:
+    """The newest version of a bundle that is older than the current one.
+
+    Raises:
+        BundleError: nothing is published there.
+        FailedPreconditionError: there is no older version.
+    """
+    root = Path(root)
+    current = current_version(root)
+    older = [version for version in _versions(root) if version < current]
+    if not older:
+        raise FailedPreconditionError(f"{current} is the oldest version in {str(root)!r}: there is none to go back to")
+    return older[-1]
+
+
+def make_current(root: str | os.PathLike[str], version: str) -> str:
+    """Make another version of a bundle the current one, in one step; its files are checked first.
+
+    Args:
+        root: The bundle root.
+        version: The version.
+
+    Returns:
+        The version that was current.
+
+    Raises:
+        NotFoundError: there is no such version.
+        BundleError: nothing is published there, or the version is damaged; nothing was changed.
+        FailedPreconditionError: a writer holds the root.
+    """
+    root = Path(root)
+    before = current_version(root)
+    with _clear_os_errors(root), _lock(root):
+        there = _versions(root)
+        if version not in there:
+            raise NotFoundError(
+                f"{str(root)!r} has no version {version!r:.80}; there are: {', '.join(there) or 'none'}"
+            )
+        open_bundle(root / VERSIONS / version)
+        (root / STAGING).mkdir(exist_ok=True)
+        _point_to(root, version)
+        _remove_staging(root)
+    return before
+
+
+def _versions(root: Path) -> list[str]:
+    """Versions that are there, oldest first."""
+    return sorted(path.name for path in (root / VERSIONS).glob("*") if is_version(path.name))
+
+
+def _point_to(root: Path, version: str) -> None:
+    pointer = root / STAGING / CURRENT
+    _write_synced(pointer, f"{version}\n".encode("ascii"))
+    pointer.replace(root / CURRENT)
+    sync(root)
 
 
 def _lock(root: Path) -> IO[str]:

@@ -47,6 +47,7 @@ from mmrec.cli.rank import rank
 from mmrec.cli.rate import rate
 from mmrec.cli.recommend import recommend
 from mmrec.cli.record import record
+from mmrec.cli.rollback import rollback
 from mmrec.cli.search import search
 from mmrec.cli.serve import serve
 from mmrec.cli.similar import similar
@@ -113,6 +114,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "forget": forget,
     "delete": delete,
     "fold": fold,
+    "rollback": rollback,
     "info": info,
 }
 """Every command by name, in the order in which ``mmrec --help`` lists them."""

@@ -197,7 +197,7 @@ class Recommender(SnapshotAnswers, EngineMethods):
             encoder = load_item_encoder(opened.folder / ENCODERS, device=device, dtype=dtype)
         return Recommender(opened, ranker, encoder, device=device, dtype=dtype)
 
-    def adopt(self, other: Recommender) -> None:
+    def adopt(self, other: Recommender, earlier: Iterable[tuple[int, UserEvent]] = ()) -> None:
         """Replace the state by that of another recommender, in one step; safe while requests are answered.
 
         A request that has begun is answered from the old state. Changes of this catalogue that the other one lacks are
@@ -205,6 +205,11 @@ class Recommender(SnapshotAnswers, EngineMethods):
         was fitted on, and say of their items what they said when they came; deleted users stay deleted. If the
         codebooks differ, semantic IDs of the old ones can still be looked up until the next call. The other recommender
         must not be used afterwards.
+
+        Args:
+            other: The other recommender.
+            earlier: Where its bundle was fitted on fewer events, those that it lacks and this bundle has, each with its
+                number.
         """
         with self._changing, other._changing:
             new = successor(self._now, other._now)
@@ -212,7 +217,8 @@ class Recommender(SnapshotAnswers, EngineMethods):
             with self._following:
                 new.live.forget(self._now.live.forgotten)
                 later = (event for event in self._now.live if not 0 < event.number <= held)
-                self._now = replace(new, live=new.live.after(later))
+                before = live_events(earlier, new.live.rule)
+                self._now = replace(new, live=new.live.after([*before, *later]))
             self._changes = other._changes
             self._applier.replaced()
 

@@ -72,7 +72,8 @@ class ServerConfig:
             another process at low priority, which is then served; 0: no limit. Needs a store, and a writable bundle
             folder that no other server serves.
         fold_every_s: Seconds after which changes are compacted, however few; None: no limit.
-        keep_versions: Newest versions of the bundle to keep after a compaction, at least 1; 0: all.
+        keep_versions: Newest versions of the bundle to keep after a compaction, at least 1; that before the served one
+            stays too. 0: all.
         watch: Whether to load any version of the bundle that becomes current; otherwise only after SIGHUP.
         trial_s: Seconds, also of the processor, in which another process must have loaded and asked a version of the
             bundle before this one loads it, over 0; see `mmrec_serving.updates.trial`. None: it is loaded at once, as

@@ -50,7 +50,7 @@ from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
 from mmrec_serving.services import service_handlers
 from mmrec_serving.store_place import StorePlace
 from mmrec_serving.telemetry.calls import CallWatch
-from mmrec_serving.updates.engine import LiveEngine, warm_up
+from mmrec_serving.updates.engine import LiveEngine, no_events, warm_up
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from mmrec_serving.updates.maintenance import BackgroundMaintenance
 from mmrec_serving.updates.recorded_events import EventEngine, RecordedEvents
@@ -415,6 +415,7 @@ class Server:
                 self.config,
                 on_end=self._listener.worker_ended,
                 on_refused=self._listener.bundle_refused,
+                earlier=no_events if self._recorded is None else self._recorded.lacking,
             )
             self._maintenance.start()
             await self._listener.set_serving(True)

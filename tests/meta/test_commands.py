@@ -45,6 +45,7 @@ NAMES = (
     "forget",
     "delete",
     "fold",
+    "rollback",
     "info",
 )
 GROUPED = (

@@ -1,5 +1,6 @@
 """`mmrec serve`: other versions of the bundle take the place of the one being served, while requests go on."""
 
+import json
 import os
 import shutil
 import signal
@@ -110,7 +111,7 @@ def test_a_server_folds_by_itself_while_requests_go_on(root: Path, tmp_path: Pat
             time.sleep(0.05)
             assert acknowledged < 2000
         with SqliteChangeReader(StoreFolder(store)) as reader:
-            wait_until(lambda: reader.state().dropped >= 5, "the changes that were folded are dropped")
+            wait_until(lambda: reader.state().folded >= 5, "the version with the changes is served")
             state = reader.state()
         last = server.client.upsert_items([ItemInput("z", title="Quartz lamp")], wait_until_visible=True).versions
         assert last.catalogue == f"{base}+{acknowledged + 2}"
@@ -126,7 +127,8 @@ def test_a_server_folds_by_itself_while_requests_go_on(root: Path, tmp_path: Pat
 
     # Killed, it goes on with the new version and what came after it.
     assert state.base.startswith(f"{base}+")
-    assert fitted not in {path.name for path in (root / "versions").iterdir()}
+    # The version before stays, for a way back.
+    assert 2 <= len(list((root / "versions").iterdir())) <= 3
     assert open_bundle(root).manifest.versions.catalogue.startswith(f"{base}+")
     engine = mmrec.Recommender.load(root, device="cpu")
     changes = CatalogueChanges(engine, open_store(store, engine.bundle))
@@ -298,6 +300,62 @@ def health(target: str, service: str = "") -> str:
 
 def metric(server: BackgroundServer) -> float:
     return next(iter(read_metrics(server.metrics_address).values["mmrec_bundle_refused"].values()))
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_a_server_goes_back_to_the_version_before_with_all_that_was_recorded(
+    root: Path, tmp_path: Path, end: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, fitted = tmp_path / "store", current_version(root)
+    base = open_bundle(root).manifest.versions.catalogue
+    options = ("--store", str(store), "--fold-after", "3", "--keep-versions", "1", "--trial-seconds", "0")
+    ids = ["n1", "n2", "n3"]
+    with served(root, *options, end=end) as server, Asking(server.client) as asking:
+        server.client.delete_items(["p0001"])
+        server.client.upsert_items([ItemInput(name, title="Quartz lamp") for name in ids])
+        wait_until(lambda: current_version(root) != fitted, "the changes are compacted")
+        with SqliteChangeReader(StoreFolder(store)) as reader:
+            wait_until(lambda: reader.state().base == f"{base}+4", "the version is served")
+            assert (reader.state().dropped, reader.state().previous) == (0, base)
+        folded = current_version(root)
+        server.client.upsert_items([ItemInput("n4", title="Quartz lamp")], wait_until_visible=True)
+        done = run_here(["rollback", root, "--store", store, "--json"], capsys)
+        assert json.loads(done.stdout) == {"version": fitted, "before": folded}
+        server.process.send_signal(signal.SIGHUP)
+        with SqliteChangeReader(StoreFolder(store)) as reader:
+            wait_until(lambda: reader.state().base == base, "the version before is served")
+        last = server.client.upsert_items([ItemInput("n5", title="Quartz lamp")], wait_until_visible=True).versions
+        assert last.catalogue == f"{base}+6"
+        found = server.client.items([*ids, "n4", "n5", "p0001"])
+        assert (len(found.items), found.missing_ids) == (5, ("p0001",))
+    assert asking.failed == []
+    (root / "CURRENT").write_text(f"{fitted}\n")  # a compaction may have published a version meanwhile
+    with served(root, "--store", str(store)) as server:
+        assert server.client.info().versions.catalogue == f"{base}+6"
+        assert server.client.items([*ids, "n4", "n5", "p0001"]).missing_ids == ("p0001",)
+
+
+def test_a_version_too_far_back_for_the_store_is_refused(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = StoreFolder(tmp_path / "store")
+    versions = [current_version(root)]
+    for number in range(3):
+        with open_store(place.folder, open_bundle(root)) as store:
+            changes = CatalogueChanges(mmrec.Recommender.load(root, device="cpu"), store)
+            changes.replay()
+            changes.apply_many([UpsertRequest((ItemInput(f"n{number}", title="Quartz lamp"),))])
+            changes.close()
+        assert run_here(["fold", root, "--store", place.folder, "--quiet"], capsys).returncode == 0
+        versions.append(current_version(root))
+    refused = run_here(["rollback", root, "--store", place.folder, "--to", versions[1]], capsys)
+    assert refused.returncode == 4
+    assert "An older version than that of" in refused.stderr
+    assert current_version(root) == versions[3]
+    assert run_here(["rollback", root, "--store", place.folder], capsys).returncode == 0
+    assert current_version(root) == versions[2]
+    missing = run_here(["rollback", root, "--to", "20200101T000000Z-0123456789ab"], capsys)
+    assert f"has no version '20200101T000000Z-0123456789ab'; there are: {', '.join(versions)}" in missing.stderr
 
 
 def test_what_was_folded_for_a_server_that_was_killed_comes_before_the_next_folding(root: Path, tmp_path: Path) -> None:

@@ -79,7 +79,8 @@ def following(state: StoreState, new_base: str, upto: int) -> StoreState:
             "catalogue of other content needs a version of its own",
             field="new_base",
         )
-    return replace(state, base=new_base, folded=upto, successor="", successor_holds=0)
+    new = replace(state, base=new_base, folded=upto, successor="", successor_holds=0)
+    return new if new_base == state.base else replace(new, previous=state.base, previous_holds=state.folded)
 
 
 def announced(state: StoreState, new_base: str, upto: int) -> StoreState:
@@ -92,7 +93,7 @@ def announced(state: StoreState, new_base: str, upto: int) -> StoreState:
 
 def without_folded(state: StoreState, upto: int) -> StoreState:
     """The state after changes up to a number were dropped; to be written no later than the first row is deleted, so
-    that a reader of an older base gets an error.
+    that a reader of an older base gets an error. If the base before this one lacks some of them, it is forgotten.
 
     Raises:
         FailedPreconditionError: the base does not hold them all.
@@ -102,7 +103,8 @@ def without_folded(state: StoreState, upto: int) -> StoreState:
             f"upto is {upto}, and the catalogue {state.base!r} holds changes up to {state.folded}; call rebase with a "
             "catalogue that holds them first"
         )
-    return replace(state, dropped=max(upto, state.dropped))
+    new = replace(state, dropped=max(upto, state.dropped))
+    return replace(new, previous="", previous_holds=0) if new.dropped > new.needless else new
 
 
 def check_base(base: str, where: str) -> None:

@@ -122,6 +122,8 @@ class StoreState:
         dropped: Changes up to this number are no longer in the store; never more than `folded`.
         successor: Announced version of the next base; empty: none.
         successor_holds: The next base includes all changes up to this number.
+        previous: The base before this one, to which a server may go back; empty: none.
+        previous_holds: That base includes all changes up to this number.
     """
 
     base: str
@@ -130,6 +132,13 @@ class StoreState:
     dropped: int = 0
     successor: str = ""
     successor_holds: int = 0
+    previous: str = ""
+    previous_holds: int = 0
+
+    @property
+    def needless(self) -> int:
+        """Changes up to this number are in the base and in the one before it."""
+        return min(self.folded, self.previous_holds) if self.previous else self.folded
 
 
 def merged(earlier: Change, later: Change) -> Change | None:

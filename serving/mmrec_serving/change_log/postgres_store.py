@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import astuple, fields, replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -64,7 +64,7 @@ _TABLES = StoreTables(
         (
             "CREATE TABLE mmrec_change_log (id integer PRIMARY KEY DEFAULT 1 CHECK (id = 1), base text NOT NULL,"
             " position bigint NOT NULL, folded bigint NOT NULL, dropped bigint NOT NULL, successor text NOT NULL,"
-            " successor_holds bigint NOT NULL)",
+            " successor_holds bigint NOT NULL, previous text NOT NULL, previous_holds bigint NOT NULL)",
             "CREATE TABLE mmrec_changes (sequence bigint PRIMARY KEY, recorded_us bigint NOT NULL, item_id bytea NOT"
             " NULL, deleted integer NOT NULL, title bytea, description bytea, attributes bytea, fields bytea,"
             " picture bytea, payload bytea, encoder_version bytea, checksum bigint NOT NULL)",
@@ -75,15 +75,14 @@ _TABLES = StoreTables(
         ),
     ),
 )
-_STATE_COLUMNS = "base, position, folded, dropped, successor, successor_holds"
+_STATE_FIELDS = tuple(field.name for field in fields(StoreState))
+_STATE_COLUMNS = ", ".join(_STATE_FIELDS)
 _STATE = f"SELECT {_STATE_COLUMNS} FROM mmrec_change_log"
 _FIRST_STATE = (
-    f"INSERT INTO mmrec_change_log ({_STATE_COLUMNS}) VALUES (%s, 0, 0, 0, '', 0) ON CONFLICT (id) DO NOTHING"
+    f"INSERT INTO mmrec_change_log ({_STATE_COLUMNS}) VALUES (%s{', %s' * (len(_STATE_FIELDS) - 1)})"
+    " ON CONFLICT (id) DO NOTHING"
 )
-_SET_STATE = (
-    "UPDATE mmrec_change_log SET base = %s, position = %s, folded = %s, dropped = %s, successor = %s,"
-    " successor_holds = %s"
-)
+_SET_STATE = f"UPDATE mmrec_change_log SET {', '.join(f'{name} = %s' for name in _STATE_FIELDS)}"
 _COLUMNS = ", ".join(("sequence", "recorded_us", *COLUMNS))
 _SELECT = f"SELECT {_COLUMNS} FROM mmrec_changes"
 _INSERT = f"COPY mmrec_changes ({_COLUMNS}) FROM STDIN"
@@ -214,7 +213,7 @@ class PostgresChangeStore(_Changes):
         with ExitStack() as stack:
             stack.callback(self.close)
             with self._database.connection() as db:
-                db.execute(_FIRST_STATE, (base,))
+                db.execute(_FIRST_STATE, astuple(StoreState(base)))
             state = self.state()
             if base != state.base:
                 if base != state.successor:
@@ -356,8 +355,7 @@ def _state(db: Connection, database: Database, lock: str = "") -> StoreState:
 
 
 def _set_state(db: Connection, state: StoreState) -> None:
-    values = (state.base, state.position, state.folded, state.dropped, state.successor, state.successor_holds)
-    db.execute(_SET_STATE, values)
+    db.execute(_SET_STATE, astuple(state))
 
 
 def _damaged(database: Database, what: str) -> BundleError:

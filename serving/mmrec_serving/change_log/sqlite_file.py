@@ -3,7 +3,7 @@
     changes        one row per change, by sequence number; texts and pictures as they are, so that any SQLite shell can
                    read them, and a checksum (CRC-32), since SQLite notices damage to the shape of its file only
     requests       one row per request id, with the digest and reply of its request
-    state          one row: base, position, last change in the base, last dropped change, the announced base
+    state          one row: the values of `StoreState`
 
 Knows nothing of how the file is created, checked and locked; see `mmrec_serving.sqlite_files`.
 """
@@ -11,6 +11,7 @@ Knows nothing of how the file is created, checked and locked; see `mmrec_serving
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import astuple, fields
 
 from mmrec_serving.change_log.changes import StoreState
 from mmrec_serving.change_log.rows import checksum
@@ -26,7 +27,7 @@ _SCHEMA = (
     "CREATE INDEX requests_by_age ON requests (recorded_us)",
     "CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), base TEXT NOT NULL, position INTEGER NOT NULL,"
     " folded INTEGER NOT NULL, dropped INTEGER NOT NULL, successor TEXT NOT NULL, successor_holds INTEGER NOT NULL,"
-    " checksum INTEGER NOT NULL)",
+    " previous TEXT NOT NULL, previous_holds INTEGER NOT NULL, checksum INTEGER NOT NULL)",
 )
 CHANGES = StoreKind(
     name="store of catalogue changes",
@@ -37,9 +38,12 @@ CHANGES = StoreKind(
     file="changes.sqlite",
     lock=".lock",
     application=0x6D6D7273,  # mmrs
-    version=2,
+    version=3,
     schema=_SCHEMA,
 )
+_FIELDS = tuple(field.name for field in fields(StoreState))
+_STATE = f"SELECT {', '.join(_FIELDS)}, checksum FROM state"
+_SET_STATE = f"INSERT OR REPLACE INTO state (id, {', '.join(_FIELDS)}, checksum) VALUES (1{', ?' * len(_FIELDS)}, ?)"
 
 
 def check(db: sqlite3.Connection, file: StoreFile) -> StoreState:
@@ -61,9 +65,7 @@ def read_state(db: sqlite3.Connection, file: StoreFile) -> StoreState:
     Raises:
         BundleError: it is damaged.
     """
-    row = db.execute(
-        "SELECT base, position, folded, dropped, successor, successor_holds, checksum FROM state"
-    ).fetchone()
+    row = db.execute(_STATE).fetchone()
     if row is None or checksum(row[:-1]) != row[-1]:
         raise file.damaged(f"the row of its state: {'it is missing' if row is None else 'its checksum is another'}")
     return StoreState(*row[:-1])
@@ -71,5 +73,5 @@ def read_state(db: sqlite3.Connection, file: StoreFile) -> StoreState:
 
 def write_state(db: sqlite3.Connection, state: StoreState) -> None:
     """Write the state in the open transaction."""
-    row = (state.base, state.position, state.folded, state.dropped, state.successor, state.successor_holds)
-    db.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?)", (*row, checksum(row)))
+    row = astuple(state)
+    db.execute(_SET_STATE, (*row, checksum(row)))

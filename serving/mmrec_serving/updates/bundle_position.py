@@ -1,8 +1,8 @@
 """Which recorded changes a bundle includes, and opening a store for a bundle.
 
 Unit of work: one bundle and one store. A store belongs to one line of bundles: the bundle it was made for, compactions
-of it, and bundles fitted again in the same folder. Other bundles are refused, because their items are different. Knows
-nothing about engines and requests.
+of it, and bundles fitted again in the same folder; it can go back to the one before. Other bundles are refused, because
+their items are different. Knows nothing about engines and requests.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ def changes_held(state: StoreState, bundle: Bundle) -> int:
         return state.folded
     if base == state.successor:
         return state.successor_holds
+    if base == state.previous:
+        return state.previous_holds
     stated = bundle.manifest.parameters.get(HOLDS_CHANGES)
     if isinstance(stated, int) and not isinstance(stated, bool):
         if state.dropped <= stated <= state.position:
@@ -52,8 +54,9 @@ def changes_held(state: StoreState, bundle: Bundle) -> int:
         )
     if state.dropped:
         raise FailedPreconditionError(
-            f"the bundle {bundle.version} is a new fit, and changes 1 to {state.dropped} of the store were compacted "
-            f"into {state.base!r} and dropped: whether the dataset it was fitted on holds them is not known. Fit with "
+            f"changes 1 to {state.dropped} of the store were compacted into {state.base!r} and dropped, and which of "
+            f"them the bundle {bundle.version}, of the catalogue {base!r}, holds is not known. An older version than "
+            f"that of {state.previous or state.base!r} cannot be gone back to. If it is a new fit, fit with "
             "--holds-changes N, where N is the number at the end of the catalogue's version that the dataset was taken "
             f"from (at least {state.dropped})"
         )

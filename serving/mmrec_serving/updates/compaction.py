@@ -103,7 +103,7 @@ def fold(
 def fold_offline(
     bundle: Path, store: Path | str, *, progress: Progress = NO_PROGRESS, failpoint: Failpoint = no_failpoint
 ) -> Folded | None:
-    """Compact the changes of a store that no server uses, and drop them from it; None if there are none.
+    """Compact the changes of a store that no server uses, and drop those that the version before has; None: none.
 
     Raises:
         FailedPreconditionError: see `fold`; or a server has the store.
@@ -113,6 +113,6 @@ def fold_offline(
         if folded is not None:
             changes.rebase(folded.catalogue, folded.upto)
             failpoint("rebased")
-        changes.drop_folded(changes.state().folded)
+        changes.drop_folded(changes.state().needless)
         failpoint("dropped")
     return folded

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mmrec.catalogue.change_applier import ChangeableEngine
 from mmrec.contract.engine import Engine
+from mmrec.contract.events import UserEvent
 from mmrec.contract.items import ItemInput
 from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import MmrecError
@@ -40,8 +41,22 @@ class LiveEngine(Engine, ChangeableEngine[Any], Protocol):
     def load_current(self) -> Any:
         """Another engine, with the current version of the bundle."""
 
-    def adopt(self, other: Any) -> None:
-        """Replace the state by that of the other engine, in one step."""
+    def adopt(self, other: Any, earlier: Iterable[tuple[int, UserEvent]] = ()) -> None:
+        """Replace the state by that of the other engine, in one step.
+
+        Args:
+            other: The other engine.
+            earlier: Events that its bundle lacks and that of this engine includes, each with its number.
+        """
+
+
+EarlierEvents = Callable[["Bundle"], Iterable[tuple[int, UserEvent]]]
+"""Gives the recorded events that another version of the bundle lacks and the one that is served includes."""
+
+
+def no_events(bundle: Bundle) -> Iterable[tuple[int, UserEvent]]:
+    """`EarlierEvents` without a store of events."""
+    return ()
 
 
 def warm_up(engine: Engine) -> None:

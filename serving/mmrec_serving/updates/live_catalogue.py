@@ -29,7 +29,7 @@ from mmrec_serving.change_log import Change, ChangeReader, ChangeStore, Delete, 
 from mmrec_serving.change_log.failpoints import Failpoint, no_failpoint
 from mmrec_serving.priority import Pace, give_way
 from mmrec_serving.updates.bundle_position import changes_held
-from mmrec_serving.updates.engine import LiveEngine, warm_up
+from mmrec_serving.updates.engine import EarlierEvents, LiveEngine, no_events, warm_up
 from mmrec_serving.updates.replay import catalogue_name, replay_changes
 from mmrec_serving.worker_threads import OnEnd, Worker, nobody
 
@@ -119,11 +119,14 @@ class CatalogueChanges:
         """The function for each kind of request, for a scheduler."""
         return {UPSERT_ITEMS.kind: self.apply_many, DELETE_ITEMS.kind: self.apply_many}
 
-    def adopt(self) -> str:
+    def adopt(self, earlier: EarlierEvents = no_events) -> str:
         """Make the engine use the current version of its bundle; returns the catalogue's version.
 
         Recorded changes that this version lacks are applied to it first, while requests are answered; a request waits
         only while the last few changes are applied. Called by one thread at a time.
+
+        Args:
+            earlier: Gives the recorded events that another version of the bundle lacks and this one includes.
 
         Raises:
             FailedPreconditionError: it is not known which changes the version includes.
@@ -150,7 +153,7 @@ class CatalogueChanges:
             # Between two requests, so that the other engine has every recorded change.
             with self._applier.lock, self._applying:
                 done = replay_changes(other, reader.replay(done), name) or done
-                self._engine.adopt(other)
+                self._engine.adopt(other, earlier(other.bundle))
                 self._applier.replaced()
                 if self._store.shared:
                     stack.pop_all()
@@ -162,20 +165,20 @@ class CatalogueChanges:
                     self._pending.clear()
                     self._applied = max(done, self._applied)
                     self._changed.notify_all()
+        state = self._store.state()
+        # Another server may serve a later bundle already.
+        if state.base != versions.catalogue and (state.successor == versions.catalogue or not self._store.shared):
+            self._store.rebase(versions.catalogue, holds)
+            self._failpoint("after-rebase")
         self.settle()
         return self._engine.info().versions.catalogue
 
     def settle(self) -> None:
-        """Drop changes from the store that the served bundle includes."""
-        base, state = self._base, self._store.state()
-        catalogue, folded = base.versions.catalogue, base.state.folded
-        if self._store.shared and state.folded > folded:
-            return  # another server serves a later bundle already
-        if state.base != catalogue:
-            self._store.rebase(catalogue, folded)
-            self._failpoint("after-rebase")
-        if state.dropped < folded:
-            self._store.drop_folded(folded)
+        """Drop changes from the store that the served bundle includes, and the one before it too."""
+        state = self._store.state()
+        # A server that serves another bundle than the store's base leaves this to those that serve it.
+        if state.base == self._base.versions.catalogue and state.dropped < state.needless:
+            self._store.drop_folded(state.needless)
             self._failpoint("after-drop")
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ from mmrec_serving.priority import give_way
 from mmrec_serving.sqlite_files import StoreFolder
 from mmrec_serving.updates.bundle_position import published_catalogue
 from mmrec_serving.updates.child_process import command_of, last_line
-from mmrec_serving.updates.engine import LiveEngine, warm_up
+from mmrec_serving.updates.engine import EarlierEvents, LiveEngine, no_events, warm_up
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from mmrec_serving.updates.trial import Trial
 from mmrec_serving.worker_threads import OnEnd, Worker, nobody
@@ -52,6 +52,7 @@ class BackgroundMaintenance:
         clock: Monotonic seconds.
         on_end: Called when the thread ends by itself.
         on_refused: Called with whether the current version of the bundle could not be loaded, when that changes.
+        earlier: Gives the recorded events that a version of the bundle lacks and the one that is served includes.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class BackgroundMaintenance:
         clock: Callable[[], float] = time.monotonic,
         on_end: OnEnd = nobody,
         on_refused: Callable[[bool], None] = lambda refused: None,
+        earlier: EarlierEvents = no_events,
     ) -> None:
         self._engine = engine
         self._changes = changes
@@ -79,6 +81,7 @@ class BackgroundMaintenance:
         """The version that was tried last."""
         self._refused: RefusedBundle | None = None
         self._on_refused = on_refused
+        self._earlier = earlier
         self._worker = Worker("mmrec-housekeeping", self._main, on_end)
 
     @property
@@ -181,11 +184,11 @@ class BackgroundMaintenance:
     def _adopt(self, engine: LiveEngine) -> None:
         before = engine.bundle.version
         if self._changes is not None:
-            self._changes.adopt()
+            self._changes.adopt(self._earlier)
         else:
             other = engine.load_current()
             warm_up(other)
-            engine.adopt(other)
+            engine.adopt(other, self._earlier(other.bundle))
         catalogue = engine.info().versions.catalogue
         _log.info("version %s is served instead of %s, with the catalogue %s", engine.bundle.version, before, catalogue)
 
@@ -232,9 +235,11 @@ class BackgroundMaintenance:
             )
         # Otherwise a compaction for a server that was killed has published this version: load it first. Neither is
         # tried in a process of its own, because one of this program has just made it of what is served.
+        before = engine.bundle.version
         self._adopt(engine)
         if self._config.keep_versions:
-            for version in prune_versions(root, keep=self._config.keep_versions):
+            # Without the one before, there would be no way back.
+            for version in prune_versions(root, keep=self._config.keep_versions, spare=(before,)):
                 _log.info("version %s of the bundle was removed", version)
 
     def _run_child(self, engine: LiveEngine, changes: CatalogueChanges) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from mmrec.bundle import Bundle
@@ -64,6 +64,11 @@ class EventEngine(Protocol):
         """Customers with added events whom these deletions name, and those of the last `forget_users` do not."""
 
 
+def held_events(bundle: Bundle) -> int:
+    """Number of the last recorded event that a bundle includes; 0: none."""
+    return int(bundle.manifest.parameters.get(HOLDS_EVENTS, 0))
+
+
 class RecordedEvents:
     """The events of one engine's customers.
 
@@ -104,6 +109,14 @@ class RecordedEvents:
         if self._store.shared:
             self._follower.start()
         return self._used
+
+    def lacking(self, bundle: Bundle) -> Iterator[tuple[int, UserEvent]]:
+        """The events that a version of the bundle lacks and the one that is served includes."""
+        for batch in self._store.replay(held_events(bundle)):
+            for number, event in batch:
+                if number > self._held:
+                    return
+                yield number, event
 
     @property
     def store(self) -> EventStore:
@@ -180,7 +193,7 @@ class RecordedEvents:
     @property
     def _held(self) -> int:
         """Number of the last event that the bundle includes."""
-        return int(self._engine.bundle.manifest.parameters.get(HOLDS_EVENTS, 0))
+        return held_events(self._engine.bundle)
 
     def _use(self, events: Sequence[tuple[int, UserEvent]]) -> None:
         """Let the engine use events, which follow those that it has."""

@@ -164,7 +164,7 @@ def test_dropping_waits_for_a_base_that_holds_the_changes_and_numbers_go_on(stor
         with pytest.raises(FailedPreconditionError, match="upto is 2, and the catalogue 'c1' holds changes up to 0"):
             store.drop_folded(2)
         store.rebase("c2", 3)
-        assert store.state() == StoreState("c2", position=3, folded=3)
+        assert store.state() == StoreState("c2", position=3, folded=3, previous="c1")
         assert numbered(store.replay()) == []
         assert store.drop_folded(3) == 3
         assert store.drop_folded(3) == 0
@@ -198,7 +198,7 @@ def test_a_base_that_was_announced_takes_over_when_it_is_opened(stores: Stores) 
     with stores.open("c1") as store:
         assert store.state() == StoreState("c1", 2, successor="c2", successor_holds=1)
     with stores.open("c2") as store:
-        assert store.state() == StoreState("c2", 2, folded=1)
+        assert store.state() == StoreState("c2", 2, folded=1, previous="c1")
         assert numbered(store.replay()) == [(2, upsert("b"))]
 
 
@@ -211,6 +211,24 @@ def test_a_base_may_be_gone_back_to_until_something_is_dropped(store: ChangeStor
     store.drop_folded(1)
     with pytest.raises(InvalidArgumentError, match=r"upto is 0; .* from 1 \(the last that was dropped\) to 2"):
         store.rebase("c1", 0)
+
+
+def test_the_base_of_before_is_known_until_something_that_it_lacks_is_dropped(stores: Stores) -> None:
+    with stores.open("c1") as store:
+        store.record("", b"", [upsert("a"), upsert("b"), upsert("c")], b"")
+        store.rebase("c2", 2)
+        assert (store.state().previous, store.state().previous_holds, store.state().needless) == ("c1", 0, 0)
+        store.rebase("c3", 3)
+        assert store.state() == StoreState("c3", 3, folded=3, previous="c2", previous_holds=2)
+        store.drop_folded(store.state().needless)
+    with stores.open("c3") as store:
+        assert store.state() == StoreState("c3", 3, folded=3, dropped=2, previous="c2", previous_holds=2)
+        store.rebase("c2", 2)
+        assert numbered(store.replay()) == [(3, upsert("c"))]
+        assert store.state() == StoreState("c2", 3, folded=2, dropped=2, previous="c3", previous_holds=3)
+        store.rebase("c3", 3)
+        store.drop_folded(3)
+        assert store.state() == StoreState("c3", 3, folded=3, dropped=3)
 
 
 def test_what_no_base_can_hold_is_refused(store: ChangeStore) -> None:

@@ -215,7 +215,7 @@ def test_a_log_without_its_file_is_refused(written: Path, config: StoreFolder) -
     ("pragma", "message"),
     [
         ("application_id = 7", "is a database of another program"),
-        ("user_version = 99", "has version 99 of its layout, this mmrec reads version 2; use the mmrec that wrote it"),
+        ("user_version = 99", "has version 99 of its layout, this mmrec reads version 3; use the mmrec that wrote it"),
     ],
 )
 def test_a_database_of_another_program_or_layout_is_refused(

@@ -89,7 +89,10 @@ def test_the_command_makes_a_version_that_recommends_the_same(
 
     # Numbers go on, and there is nothing to fold a second time.
     with open_store(store, after.bundle) as changes:
-        assert (changes.state().dropped, changes.position(), list(changes.replay())) == (3, 3, [])
+        state = changes.state()
+        assert (state.folded, state.position, list(changes.replay())) == (3, 3, [])
+        # The version before lacks them, and can be gone back to.
+        assert (state.dropped, state.previous, state.previous_holds) == (0, base, 0)
     with pytest.raises(SystemExit):
         main(["fold", str(root), "--store", str(store), "--json", "--quiet"])
     assert json.loads(capsys.readouterr().out) == {"folded": None}
@@ -217,7 +220,8 @@ def test_a_bundle_that_was_fitted_anew_says_which_changes_it_holds(root: Path, t
     (root / "CURRENT").write_text(current)
     assert fold_offline(root, store) is not None
     record(root, store, ItemInput("n2", title="Oak chair"))
-    # What was dropped is nowhere but in the version that was folded.
+    assert fold_offline(root, store) is not None
+    # What was dropped is nowhere but in the versions that were folded.
     with pytest.raises(FailedPreconditionError, match="--holds-changes N"):
         open_store(store, anew(root, "e"))
     with pytest.raises(FailedPreconditionError, match="for an N from 2 to 3"):
