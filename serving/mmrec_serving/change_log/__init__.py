@@ -2,7 +2,7 @@
 
 In: checked and encoded requests. Out: numbered changes, to be applied again at the next start, and the replies to
 requests that are sent again. `protocol` has the promises of any store; `SqliteChangeStore` keeps them in one file,
-`PostgresChangeStore` in a database.
+`PostgresChangeStore` in a database, `RedisChangeStore` in a Redis.
 
     store = open_changes(store_place("changes/"), base=catalogue_version)
     for changes in store.replay():

@@ -5,14 +5,11 @@ Unit of work: one store. The modules of a database are imported where one is nam
 
 from __future__ import annotations
 
-from mmrec.errors import InvalidArgumentError
 from mmrec_serving.change_log.protocol import ChangeReader, ChangeStore
 from mmrec_serving.change_log.sqlite_reader import SqliteChangeReader
 from mmrec_serving.change_log.sqlite_store import SqliteChangeStore
 from mmrec_serving.sqlite_files import StoreFolder
 from mmrec_serving.store_place import StorePlace
-
-_NOT_YET = "a Redis holds events alone so far; give a folder or a PostgreSQL for changes of the catalogue"
 
 
 def open_changes(place: StorePlace, base: str) -> ChangeStore:
@@ -23,15 +20,17 @@ def open_changes(place: StorePlace, base: str) -> ChangeStore:
         base: Version of the catalogue that the changes are made to.
 
     Raises:
-        MmrecError: see `SqliteChangeStore` and `PostgresChangeStore`.
+        MmrecError: see `SqliteChangeStore`, `PostgresChangeStore` and `RedisChangeStore`.
     """
     if isinstance(place, StoreFolder):
         return SqliteChangeStore(place, base)
-    if place.server == "redis":
-        raise InvalidArgumentError(_NOT_YET, field="store")
-    from mmrec_serving.change_log.postgres_store import PostgresChangeStore
+    if place.server == "postgresql":
+        from mmrec_serving.change_log.postgres_store import PostgresChangeStore
 
-    return PostgresChangeStore(place, base)
+        return PostgresChangeStore(place, base)
+    from mmrec_serving.change_log.redis_store import RedisChangeStore
+
+    return RedisChangeStore(place, base)
 
 
 def read_changes(place: StorePlace) -> ChangeReader:
@@ -39,12 +38,14 @@ def read_changes(place: StorePlace) -> ChangeReader:
 
     Raises:
         NotFoundError: there is none.
-        MmrecError: see `SqliteChangeReader` and `PostgresChangeReader`.
+        MmrecError: see `SqliteChangeReader`, `PostgresChangeReader` and `RedisChangeReader`.
     """
     if isinstance(place, StoreFolder):
         return SqliteChangeReader(place)
-    if place.server == "redis":
-        raise InvalidArgumentError(_NOT_YET, field="store")
-    from mmrec_serving.change_log.postgres_store import PostgresChangeReader
+    if place.server == "postgresql":
+        from mmrec_serving.change_log.postgres_store import PostgresChangeReader
 
-    return PostgresChangeReader(place)
+        return PostgresChangeReader(place)
+    from mmrec_serving.change_log.redis_store import RedisChangeReader
+
+    return RedisChangeReader(place)

@@ -1,4 +1,4 @@
-"""The interface of a store of changes; `SqliteChangeStore` and `PostgresChangeStore` implement it.
+"""The interface of a store of changes; `SqliteChangeStore`, `PostgresChangeStore`, `RedisChangeStore` implement it.
 
 Unit of work: one request of many changes. Every store keeps these promises:
 

@@ -1,7 +1,8 @@
 """The durable log of events: what customers did with items, recorded as it happens.
 
 In: checked events. Out: their numbers, the history of one customer, and every event in order, for training. `protocol`
-has the promises of any store; `SqliteEventStore` keeps them in one file, `PostgresEventStore` in a database.
+has the promises of any store; `SqliteEventStore` keeps them in one file, `PostgresEventStore` in a database,
+`RedisEventStore` in a Redis.
 
     store = open_events(store_place("changes/"))
     numbers = store.record(events)

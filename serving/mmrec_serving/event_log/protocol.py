@@ -1,4 +1,4 @@
-"""The interface of a store of events; `SqliteEventStore` and `PostgresEventStore` implement it.
+"""The interface of a store of events; `SqliteEventStore`, `PostgresEventStore` and `RedisEventStore` implement it.
 
 Unit of work: one call of many events. Every store keeps these promises:
 

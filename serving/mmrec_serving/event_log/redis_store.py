@@ -45,8 +45,8 @@ _CONTENT = (
 _CHECKSUM_CHARS = 8
 _KEYS = StoreKeys(name="store of events", again="the same event ids", kind="events", version=1)
 
-# The first command of a script that writes is refused when memory is used up; those after it are not.
-_RECORD = f"""
+# A script is not begun when memory is used up, unless it says that it makes room.
+_RECORD = f"""#!lua
 local position = redis.call('HGET', KEYS[1], 'position')
 if not position then
   return redis.error_reply('{LOST}')
@@ -74,7 +74,7 @@ return numbers
 """
 """Keys: log, all, ids. Arguments: the beginning of the keys of customers; then customer, id and content of each event.
 Returns the number of each event."""
-_DELETE = f"""
+_DELETE = f"""#!lua flags=allow-oom
 if redis.call('HGET', KEYS[1], 'key') ~= ARGV[1] then
   return redis.error_reply('{LOST}')
 end

@@ -74,13 +74,13 @@ class Database:
         with self._connection() as db:
             return _replies(db, commands)
 
-    def run(self, script: str, keys: Sequence[str], arguments: Iterable[Word]) -> Any:
+    def run(self, text: str, keys: Sequence[str], arguments: Iterable[Word]) -> Any:
         """The reply to a script, which is atomic; an error that it answers with has changed nothing.
 
         Raises:
             MmrecError: as `ask`.
         """
-        return self.ask(("EVAL", script, len(keys), *keys, *arguments))[0]
+        return self.ask(script(text, keys, arguments))[0]
 
     def lost(self) -> BundleError:
         """The error of a store that is not there any more."""
@@ -147,6 +147,12 @@ class Database:
             db.disconnect()
             raise
         return db
+
+
+def script(text: str, keys: Sequence[str], arguments: Iterable[Word]) -> Command:
+    """The command that runs a script."""
+    # With its text, as Redis forgets scripts when it ends; it compiles each of them once.
+    return ("EVAL", text, len(keys), *keys, *arguments)
 
 
 def _replies(db: Connection, commands: Sequence[Command]) -> list[Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mmrec.errors import FailedPreconditionError, NotFoundError
 
-BEGIN = """
+BEGIN = """#!lua
 local found = redis.call('HGET', KEYS[1], ARGV[1])
 if found then
   return tonumber(found)

@@ -13,9 +13,11 @@ import pytest
 
 from mmrec_serving.change_log import ChangeReader, ChangeStore, SqliteChangeReader, SqliteChangeStore, StoreFolder
 from tests.postgres_server import PostgresServer, schema_of
+from tests.redis_server import RedisServer, prefix_of
 
 if TYPE_CHECKING:
     from mmrec_serving.postgres import PostgresPlace
+    from mmrec_serving.redis_server import RedisPlace
 
 
 class Stores(Protocol):
@@ -54,14 +56,34 @@ class PostgresStores:
         return PostgresChangeReader(self.place, base)
 
 
+@dataclass(frozen=True)
+class RedisStores:
+    place: RedisPlace
+
+    def open(self, base: str, **options: Any) -> ChangeStore:
+        from mmrec_serving.change_log.redis_store import RedisChangeStore
+
+        return RedisChangeStore(self.place, base, **options)
+
+    def read(self, base: str | None = None) -> ChangeReader:
+        from mmrec_serving.change_log.redis_store import RedisChangeReader
+
+        return RedisChangeReader(self.place, base)
+
+
 StoresIn = Callable[[Path], Stores]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+@pytest.fixture(scope="module", params=["sqlite", "postgres", "redis"])
 def stores_in(request: pytest.FixtureRequest) -> StoresIn:
     """Gives the place of a kind that stands for a folder."""
     if request.param == "sqlite":
         return lambda folder: SqliteStores(StoreFolder(folder))
+    if request.param == "redis":
+        redis: RedisServer = request.getfixturevalue("redis")
+        from mmrec_serving.redis_server import RedisPlace
+
+        return lambda folder: RedisStores(RedisPlace(redis.url(prefix_of(folder))))
     postgres: PostgresServer = request.getfixturevalue("postgres")
     from mmrec_serving.postgres import PostgresPlace
 

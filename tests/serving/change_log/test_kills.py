@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from mmrec_serving.change_log import RecordedRequest, SqliteChangeStore, StoreFolder
+from mmrec_serving.change_log import RecordedRequest, open_changes
 from mmrec_serving.change_log.failpoints import FAILPOINTS
+from mmrec_serving.store_place import store_place
 from tests.commands import run_program, start_program
+from tests.redis_server import RedisServer, prefix_of
 from tests.serving.change_log.making import upsert
 
 pytestmark = pytest.mark.slow
@@ -49,10 +51,19 @@ def test_a_kill_loses_nothing_acknowledged_leaves_nothing_by_half_and_the_same_c
         assert {".lock", "changes.sqlite"} >= set(report["left"]) - {"changes.sqlite-wal", "changes.sqlite-shm"}
 
 
-def test_killed_at_any_moment_while_many_threads_write_and_it_is_compacted(config: StoreFolder) -> None:
+@pytest.fixture(params=["sqlite", "redis"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a store that programs one after the other write to."""
+    if request.param == "sqlite":
+        return f"sqlite://{tmp_path}/store"
+    redis: RedisServer = request.getfixturevalue("redis")
+    return redis.url(prefix_of(tmp_path))
+
+
+def test_killed_at_any_moment_while_many_threads_write_and_it_is_compacted(url: str) -> None:
     acknowledged: dict[str, tuple[int, int]] = {}
     for run in range(3):
-        with start_program(Path(__file__).parent / "write_until_killed.py", config.folder, run) as child:
+        with start_program(Path(__file__).parent / "write_until_killed.py", url, run) as child:
             for _ in range(60 + 37 * run):
                 name, first, last = child.stdout.readline().split()
                 acknowledged[name] = (int(first), int(last))
@@ -61,7 +72,7 @@ def test_killed_at_any_moment_while_many_threads_write_and_it_is_compacted(confi
                 name, first, last = line.split()
                 acknowledged[name] = (int(first), int(last))
             assert child.wait() == -signal.SIGKILL
-        with SqliteChangeStore(config, "c1") as store:
+        with open_changes(store_place(url), "c1") as store:
             there = {entry.change.item_id: entry.sequence for batch in store.replay() for entry in batch}
             assert all(there[name] == first for name, (first, _) in acknowledged.items())
             for name, (_, last) in acknowledged.items():

@@ -1,6 +1,6 @@
 """Writes to a store from eight threads, while a ninth compacts it, until it is killed; prints each acknowledgement.
 
-python write_until_killed.py FOLDER RUN
+python write_until_killed.py STORE RUN
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from pathlib import Path
 
-from mmrec_serving.change_log import SqliteChangeStore, StoreFolder
+from mmrec_serving.change_log import ChangeStore, open_changes
+from mmrec_serving.store_place import store_place
 from tests.serving.change_log.making import upsert
 
 
-def work(store: SqliteChangeStore, run: str, thread: int) -> None:
+def work(store: ChangeStore, run: str, thread: int) -> None:
     for number in range(100_000):
         name = f"{run}-{thread}-{number}"
         changes = [upsert(name, payload=bytes(3000)), upsert(f"shared-{thread}", name)]
@@ -24,8 +24,8 @@ def work(store: SqliteChangeStore, run: str, thread: int) -> None:
 
 
 def main() -> None:
-    folder, run = sys.argv[1:]
-    with SqliteChangeStore(StoreFolder(Path(folder)), "c1") as store:
+    place, run = sys.argv[1:]
+    with open_changes(store_place(place), "c1") as store:
         for thread in range(8):
             threading.Thread(target=work, args=(store, run, thread), daemon=True).start()
         while True:
