@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.postgres_server import PASSWORD as PASSWORD
+
 if TYPE_CHECKING:
     from redis import Redis
 
-PASSWORD = "never-in-a-log"
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 

@@ -1,4 +1,4 @@
-"""Two servers that share a store in PostgreSQL: each uses what the other has recorded and deleted, also past a kill."""
+"""Two servers that share a store in PostgreSQL or Redis: each uses what the other records and deletes, also past a kill."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from mmrec_serving.store_place import store_place
 from mmrec_serving.updates.recorded_events import RecordedEvents
 from tests.commands import Command, run, start
 from tests.postgres_server import PASSWORD, PostgresServer
+from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.slow(10)
 
@@ -78,9 +79,21 @@ class Replicas:
         return self._stack.enter_context(mmrec.Client(address, timeout=60))
 
 
+@pytest.fixture(scope="module", params=["postgres", "redis"])
+def database(request: pytest.FixtureRequest) -> PostgresServer | RedisServer:
+    """The server of the store."""
+    server: PostgresServer | RedisServer = request.getfixturevalue(request.param)
+    return server
+
+
+def url_of(database: PostgresServer | RedisServer, name: str) -> str:
+    """The URL of a store of this name."""
+    return database.url(name) if isinstance(database, RedisServer) else database.make_schema(name)
+
+
 @pytest.fixture(scope="module")
-def url(postgres: PostgresServer) -> str:
-    return postgres.make_schema("replicas")
+def url(database: PostgresServer | RedisServer) -> str:
+    return url_of(database, "replicas")
 
 
 @pytest.fixture(scope="module")
@@ -179,13 +192,13 @@ def test_servers_go_on_with_a_version_that_was_compacted_from_their_store(replic
     assert one.info().versions == other.info().versions
 
 
-def test_while_postgresql_is_away_questions_are_answered_and_events_refused(
-    replicas: Replicas, postgres: PostgresServer
+def test_while_the_database_is_away_questions_are_answered_and_events_refused(
+    replicas: Replicas, database: PostgresServer | RedisServer
 ) -> None:
     one, other = replicas.clients
     one.record_events(views("w", "p0001"))
     items = len(one.recommend([], k=100).items)
-    postgres.kill()
+    database.kill()
     try:
         assert unseen(one, "w") == items - 1
         for call in (
@@ -200,7 +213,7 @@ def test_while_postgresql_is_away_questions_are_answered_and_events_refused(
             assert caught.value.retry_after_s == 1.0
         assert unseen(one, "w") == items - 1
     finally:
-        postgres.start()
+        database.start()
     other.record_events(views("w", "p0003"))
     assert unseen(other, "w") == items - 2
     eventually(lambda: unseen(one, "w"), items - 2)
@@ -243,9 +256,9 @@ class Noting:
 
 
 def test_events_are_used_in_the_order_of_their_numbers_whoever_records_them(
-    postgres: PostgresServer, demo_bundle: Path
+    database: PostgresServer | RedisServer, demo_bundle: Path
 ) -> None:
-    place = store_place(postgres.make_schema("in_order"))
+    place = store_place(url_of(database, "in_order"))
     engine = Noting(open_bundle(demo_bundle))
     recorded = RecordedEvents(engine, open_events(place))
     assert recorded.replay() == 0
