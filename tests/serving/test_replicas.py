@@ -1,4 +1,4 @@
-"""Two servers that share a store in PostgreSQL or Redis: each uses what the other records and deletes, also past a kill."""
+"""Two servers with one store in PostgreSQL or Redis: each uses what the other records and deletes, past a kill too."""
 
 from __future__ import annotations
 
