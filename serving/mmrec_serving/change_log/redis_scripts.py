@@ -6,17 +6,20 @@ nothing.
 
 from __future__ import annotations
 
+from dataclasses import fields
+
+from mmrec_serving.change_log.changes import StoreState
 from mmrec_serving.change_log.redis_rows import LENGTH_CHARS, NUMBER_CHARS
 from mmrec_serving.redis_server.failures import LOST
 
-STATE = ("base", "position", "folded", "dropped", "successor", "successor_holds")
-"""The fields of the log, in the order of those of `StoreState`."""
+STATE = tuple(field.name for field in fields(StoreState))
+"""The fields of the log."""
 RECORDED_BEFORE, CHANGED_SINCE = 1, 2
 """The first word of a reply of `RECORD` that has recorded nothing."""
 
-_STATE = ", ".join(f"'{name}'" for name in STATE)
+_NAMES = ", ".join(f"'{name}'" for name in STATE)
 _LOG = f"""
-local log = redis.call('HMGET', KEYS[1], {_STATE})
+local log = redis.call('HMGET', KEYS[1], {_NAMES})
 if not log[1] then
   return redis.error_reply('{LOST}')
 end
@@ -46,7 +49,7 @@ if ARGV[5] ~= '' then
     end
   end
 end
-local first = tonumber(log[2]) + 1
+local first = tonumber(log[{STATE.index("position") + 1}]) + 1
 local last = first - 1
 for at = 6, #ARGV, 3 do
   last = last + 1
@@ -101,7 +104,7 @@ for at = 1, {len(STATE)} do
     return 0
   end
 end
-for at, name in ipairs({{{_STATE}}}) do
+for at, name in ipairs({{{_NAMES}}}) do
   redis.call('HSET', KEYS[1], name, ARGV[{len(STATE)} + at])
 end
 return 1

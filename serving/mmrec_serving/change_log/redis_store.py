@@ -19,7 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import astuple
+from dataclasses import astuple, fields
 from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple, Self
@@ -376,5 +376,7 @@ class _Plan(NamedTuple):
 
 
 def _state(found: Sequence[Any]) -> StoreState:
-    base, position, folded, dropped, successor, holds = found
-    return StoreState(base.decode(), int(position), int(folded), int(dropped), successor.decode(), int(holds))
+    values: dict[str, Any] = {}
+    for field, value in zip(fields(StoreState), found, strict=True):
+        values[field.name] = value.decode() if field.type == "str" else int(value)
+    return StoreState(**values)
