@@ -132,7 +132,7 @@ def serve(
         typer.Option(
             "--store",
             metavar="FOLDER|URL",
-            help="Folder, or database, for changes of the catalogue and events; without it, there are none.",
+            help="Folder, or URL of a PostgreSQL or Redis, for changes of the catalogue and events; without, none.",
         ),
     ] = "",
     fold_after: Annotated[
@@ -214,8 +214,8 @@ def serve(
     again when it ends: calls are answered UNAVAILABLE until then, and connections stay.
 
     Servers share a store in PostgreSQL: --store postgresql://USER@HOST/DATABASE, with the password in ~/.pgpass (in the
-    URL, the list of processes shows it). What one of them has recorded the others use within a second. mmrec fold
-    compacts such a store.
+    URL, the list of processes shows it), or in Redis: --store "redis://USER@HOST:6379/0?password_file=FILE". What one
+    of them has recorded the others use within a second. mmrec fold compacts such a store.
 
     With --language-model the sentences of explanations and conversations are worded in a thread of their own, within
     --wording-seconds; where that is over, or --wording-queue is full, those of templates are sent.

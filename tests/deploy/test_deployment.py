@@ -18,9 +18,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from mmrec.contract.events import UserEvent
 from mmrec_serving import BackgroundServer, ServerConfig
+from mmrec_serving.change_log import open_changes
+from mmrec_serving.event_log import open_events
+from mmrec_serving.store_place import store_place
 from tests.commands import run
 from tests.fake_engine import FakeEngine
+from tests.redis_server import program as redis_program
+from tests.redis_server import running
 
 yaml = pytest.importorskip("yaml")
 
@@ -159,7 +165,7 @@ def test_what_the_image_copies_exists_and_makes_the_package(tmp_path: Path) -> N
 def test_the_optional_parts_that_the_image_installs_exist() -> None:
     (names,) = re.findall(r"'\.\[([\w,]+)\]'", " ".join(of_image("RUN")))
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    assert names.split(",") == ["serving", "postgres", "tracing"]
+    assert names.split(",") == ["serving", "postgres", "redis", "tracing"]
     assert set(names.split(",")) <= set(declared)
 
 
@@ -230,6 +236,25 @@ def test_the_parts_of_the_compose_file_find_each_other() -> None:
         assert set(service.get("secrets", ())) <= set(file["secrets"])
         # A published port is of this machine, unless somebody decides otherwise.
         assert [port for port in service.get("ports", ()) if not port.startswith("127.0.0.1:")] == []
+
+
+def test_a_redis_with_these_settings_and_this_user_is_taken_as_a_store(tmp_path: Path) -> None:
+    found = redis_program()
+    if found is None:
+        pytest.skip("Redis is not installed; run: apt-get install redis-server")
+    pytest.importorskip("redis")
+    lines = (DEPLOY / "redis.conf").read_text(encoding="utf-8").splitlines()
+    settings = [shlex.split(line) for line in lines if line and not line.startswith("#")]
+    (rights,) = re.findall(r"^ACL SETUSER mmrec on >PASSWORD (.+)$", (DEPLOY / "README.md").read_text(), re.MULTILINE)
+    (tmp_path / "password").write_text("secret")
+    with running(found, *(word for name, *values in settings for word in (f"--{name}", *values))) as server:
+        with server.client() as client:
+            client.execute_command("ACL", "SETUSER", "mmrec", "on", ">secret", *rights.split())
+        place = store_place(f"redis://mmrec@127.0.0.1:{server.port}/0?password_file={tmp_path}/password")
+        with open_events(place) as events, open_changes(place, "c1") as changes:
+            assert events.record([UserEvent("mug", "view", "ann")]) == [1]
+            assert events.delete_user("ann") == 1
+            assert changes.compact(0) == 0
 
 
 def test_the_manifests_find_each_other() -> None:

@@ -23,6 +23,7 @@ from mmrec.errors import (
 )
 from mmrec_serving.event_log import EventStore, open_events, read_events
 from mmrec_serving.store_place import store_place
+from tests.conftest import fill_disk
 from tests.redis_server import DURABLE, PASSWORD, RedisServer, free_port, prefix_of, program, running
 from tests.serving.event_log.making import event, numbered
 
@@ -258,6 +259,31 @@ def test_when_memory_is_used_up_nothing_is_recorded_and_customers_are_deleted() 
         assert store.record([event("cid")]) == [3]
         assert [entry.user_id for _, entry in numbered(store.replay())] == ["bob", "cid"]
         assert store.forgotten().last == 2
+
+
+def test_a_full_disk_ends_redis_and_what_was_acknowledged_is_there_when_it_has_room_again(small_disk: Path) -> None:
+    server, filler, done = RedisServer(found(), small_disk), small_disk / "filler", list[int]()
+    server.start()
+    try:
+        with open_events(store_place(server.url())) as store:
+
+            def write_on() -> None:
+                while True:
+                    done.extend(store.record([event(f"u{len(done)}", "mug" * 150)] * 5))
+                    if len(done) == 5:
+                        fill_disk(filler)
+
+            with pytest.raises(UnavailableError, match=r"the connection to the store of events in .* was lost"):
+                write_on()
+            server.kill()
+            filler.unlink()
+            server.start()
+            assert done == list(range(1, len(done) + 1))
+            assert [number for number, _ in numbered(store.replay())][: len(done)] == done
+            # Whether the last call was recorded is not known; it was whole, or not at all.
+            assert store.position() in (len(done), len(done) + 5)
+    finally:
+        server.kill()
 
 
 def test_a_store_that_was_emptied_says_so_until_it_is_opened_again() -> None:
