@@ -45,6 +45,10 @@ def test_our_own_errors_are_told_in_full() -> None:
             UnavailableError("the store in 'postgresql://srv/srv' cannot be reached", retry_after_s=1.0),
             "the store in (see the log) cannot be reached",
         ),
+        (
+            UnavailableError("the store in 'unix:///srv/my socket?db=0&prefix=srv' is busy", retry_after_s=1.0),
+            "the store in (see the log) is busy",
+        ),
     ],
 )
 def test_paths_of_the_server_are_in_the_log_alone(

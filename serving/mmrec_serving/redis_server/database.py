@@ -100,16 +100,16 @@ class Database:
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
         """A connection for this thread alone."""
-        db = self._take()
+        db, usable = self._take(), False
         try:
             yield db
+            usable = True
         except RedisError as err:
+            # After an error that the server has answered with, it takes further commands.
+            usable = isinstance(err, ResponseError)
             raise explained(err, self._keys, self._place) from err
-        except BaseException:
-            db.disconnect()  # a reply may be on its way
-            raise
         finally:
-            self._give_back(db)
+            self._give_back(db, usable)
 
     def _take(self) -> Connection:
         while True:
@@ -127,9 +127,9 @@ class Database:
                 pass
             db.disconnect()
 
-    def _give_back(self, db: Connection) -> None:
+    def _give_back(self, db: Connection, usable: bool) -> None:
         with self._lock:
-            if self._idle is not None and db.is_connected:
+            if self._idle is not None and usable:
                 self._idle.append(db)
                 return
         db.disconnect()

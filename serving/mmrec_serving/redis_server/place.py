@@ -31,10 +31,6 @@ _KEEPALIVE = {
 class Connection(Protocol):
     """What is used of a connection of the driver: commands are sent and replies are read as they are."""
 
-    @property
-    def is_connected(self) -> bool:
-        """Whether it has a socket."""
-
     def connect(self) -> None:
         """Connect, and give name and password."""
 
