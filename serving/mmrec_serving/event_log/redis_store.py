@@ -43,6 +43,8 @@ _CONTENT = (
     "recommendation_id",
 )
 _CHECKSUM_CHARS = 8
+_READ_NUMBERS = 5000
+"""A batch has no more events: Redis does nothing else while it reads them."""
 _KEYS = StoreKeys(name="store of events", again="the same event ids", kind="events", version=1)
 
 # A script is not begun when memory is used up, unless it says that it makes room.
@@ -74,6 +76,22 @@ return numbers
 """
 """Keys: log, all, ids. Arguments: the beginning of the keys of customers; then customer, id and content of each event.
 Returns the number of each event."""
+_READ = f"""#!lua flags=no-writes
+local position = redis.call('HGET', KEYS[1], 'position')
+if not position then
+  return redis.error_reply('{LOST}')
+end
+local last, events = math.min(tonumber(position), ARGV[1] + ARGV[2]), {{}}
+for number = ARGV[1] + 1, last do
+  local content = redis.call('HGET', KEYS[2], number)
+  if content then
+    events[#events + 1], events[#events + 2] = number, content
+  end
+end
+return {{last, events}}
+"""
+"""Keys: log, all. Arguments: the number after which to read, and how many numbers at most. Returns the last number that
+was read, and number and content of each event, as of one moment."""
 _DELETE = f"""#!lua flags=allow-oom
 if redis.call('HGET', KEYS[1], 'key') ~= ARGV[1] then
   return redis.error_reply('{LOST}')
@@ -160,22 +178,15 @@ class _Events:
         self._database.close()
 
     def _batches(self, after: int, batch: int) -> Iterator[Sequence[RecordedEvent]]:
+        most = min(batch, _READ_NUMBERS)
         while True:
-            numbers = range(after + 1, after + 1 + batch)
-            last, found = self._database.ask(("HGET", self._log, "position"), ("HMGET", self._all, *numbers))
-            if last is None:
-                raise self._database.lost()
-            events = [
-                self._recorded(number, content)
-                for number, content in zip(numbers, found, strict=True)
-                if content is not None
-            ]
-            if events:
-                yield events
-            # Up to the position, what is not there was deleted.
-            after = max(min(int(last), numbers[-1]), events[-1].sequence if events else 0)
-            if after < numbers[-1]:
+            last, found = self._database.run(_READ, [self._log, self._all], [after, most])
+            if found:
+                yield [self._recorded(*entry) for entry in zip(found[::2], found[1::2], strict=True)]
+            # Numbers of deleted events are passed over.
+            if last < after + most:
                 return
+            after = last
 
     def _number(self, name: str) -> int:
         (found,) = self._database.ask(("HGET", self._log, name))
