@@ -15,6 +15,8 @@ from torch import Tensor
 
 from mmrec.generator.negatives import Drawn
 
+_PADDED_UP_TO = 8192
+"""Rows of a table that is copied for a product; larger ones grow seldom."""
 POOL = 32
 """Number of batches whose windows are sorted by length together: a trade-off between padding and randomness."""
 
@@ -77,6 +79,15 @@ def padded_size(rows: int) -> int:
     """
     step = 1 << max(0, rows.bit_length() - 5)
     return -(-rows // step) * step
+
+
+def products_with_rows(states_XH: Tensor, table_NH: Tensor) -> Tensor:
+    """``states_XH @ table_NH.T`` for a table that grows, such as that of changed items. Shape: (..., N)."""
+    rows = len(table_NH)
+    if table_NH.device.type == "cpu" and rows <= _PADDED_UP_TO:
+        # oneDNN keeps a kernel of half a megabyte for each of the last thousand shapes.
+        table_NH = torch.nn.functional.pad(table_NH, (0, 0, 0, padded_size(rows) - rows))
+    return torch.matmul(states_XH, table_NH.T)[..., :rows]
 
 
 def transitions_of(histories: Iterable[npt.NDArray[np.int32]]) -> int:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec.generator.backbone import Backbone, build_backbone
+from mmrec.generator.batches import products_with_rows
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.instructions import InstructionBatch, InstructionReader
 from mmrec.generator.item_tokens import ItemTable, ItemTokens
@@ -230,4 +231,4 @@ class Generator(nn.Module):
         What sentences ask for is scored likewise, by its `SentenceReader.asked` and `SentenceReader.answers` behind
         state and token; the scale is that of states alone.
         """
-        return torch.matmul(states_XH, tokens_NH.T) / math.sqrt(self.state_norm.normalized_shape[0])
+        return products_with_rows(states_XH, tokens_NH) / math.sqrt(self.state_norm.normalized_shape[0])

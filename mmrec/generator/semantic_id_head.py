@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmrec.catalogue.segments import Segmented
+from mmrec.generator.batches import products_with_rows
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.decoder_layer import DecoderLayer, HistoryKV
 from mmrec.semantic_ids.decode_index import Children, DecodeIndex
@@ -286,7 +287,7 @@ def _all_logits(state_XH: Tensor, scored: Segmented[Tensor], nodes_XC: Tensor) -
     """Products of each state with every stored key, of which those of some nodes are picked. Shape: (..., C)."""
     logits_XS = F.linear(state_XH, scored.base)
     if scored.delta is not None:
-        logits_XS = torch.cat([logits_XS, F.linear(state_XH, scored.delta)], -1)
+        logits_XS = torch.cat([logits_XS, products_with_rows(state_XH, scored.delta)], -1)
     places_XC = nodes_XC if scored.place_N is None else scored.place_N[nodes_XC].long()
     return logits_XS.gather(-1, places_XC)
 

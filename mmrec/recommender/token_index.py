@@ -10,6 +10,7 @@ changed since the lists were made are scored one by one.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import faiss
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from mmrec.catalogue.segments import Segmented
+from mmrec.generator.batches import products_with_rows
 from mmrec.understanding.vector_index import POINTS_PER_LIST, inverted_lists
 
 Rows = npt.NDArray[np.int64]
@@ -71,7 +73,7 @@ class TokenIndex:
             eligible_N: Rows that may be returned; None for all. Shape: (N,), bool.
         """
         if self._lists is None:
-            scores_BN = self._tokens.scores(lambda block_NH: states_BH @ block_NH.T)
+            scores_BN = self._tokens.scores(partial(products_with_rows, states_BH))
             if eligible_N is not None:
                 scores_BN = scores_BN.masked_fill(torch.from_numpy(~eligible_N).to(scores_BN.device), float("-inf"))
             found = torch.topk(scores_BN, min(most, scores_BN.shape[1]), sorted=False)
@@ -101,7 +103,7 @@ class TokenIndex:
         rows_C = self._changed_R if eligible_N is None else self._changed_R[eligible_N[self._changed_R]]
         if len(rows_C) <= most:
             return [rows_C] * len(states_BH)
-        scores_BC = self._tokens.scores_at(torch.from_numpy(rows_C), lambda block_NH: states_BH @ block_NH.T)
+        scores_BC = self._tokens.scores_at(torch.from_numpy(rows_C), partial(products_with_rows, states_BH))
         return [*rows_C[torch.topk(scores_BC, most, sorted=False).indices.numpy()]]
 
 

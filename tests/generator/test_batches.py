@@ -1,10 +1,18 @@
 from itertools import pairwise
 
 import numpy as np
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.generator.batches import epoch_batches, epoch_turns, pad_histories, padded_size, transitions_of
+from mmrec.generator.batches import (
+    epoch_batches,
+    epoch_turns,
+    pad_histories,
+    padded_size,
+    products_with_rows,
+    transitions_of,
+)
 
 
 def test_histories_are_padded_on_the_right_and_cut_on_the_left() -> None:
@@ -66,3 +74,11 @@ def test_the_shares_of_epochs_are_all_histories_once(lengths: list[int], most: i
     assert [[len(h) for h in share] for share in shares] == [
         [len(h) for h in share] for share in epoch_turns(histories, most, seed)
     ]
+
+
+@given(st.integers(1, 3), st.integers(0, 90), st.integers(0, 5))
+def test_products_with_the_rows_of_a_growing_table_are_plain_products(states: int, rows: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    states_XH = torch.randint(-9, 9, (states, 4), generator=generator).float()
+    table_NH = torch.randint(-9, 9, (rows, 4), generator=generator).float()
+    assert products_with_rows(states_XH, table_NH).tolist() == (states_XH @ table_NH.T).tolist()
