@@ -1,7 +1,7 @@
 """What a server stands: hours of mixed load, connections, kills, other versions of its bundle, being stopped.
 
 Each piece is a table of its own, chosen by ``--only``: ``soak`` (30 minutes), ``connections``, ``kills``,
-``engine-kills`` and ``swaps``.
+``engine-kills``, ``swaps`` and ``stops``.
 The server is a process of its own, started as `mmrec serve` starts it, on a bundle of drawn items.
 """
 
@@ -33,11 +33,13 @@ from mmrec.bundle import BundleWriter
 from mmrec.bundle.reader import current_version
 from mmrec.contract.events import UserEvent
 from mmrec.contract.items import ItemInput
+from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import MmrecError
 from mmrec.recommender import Recommender
 from mmrec.runtime.files import replace_file
 from mmrec.sdk.client import Client
-from mmrec.sdk.rpcs import GET_SERVICE_INFO
+from mmrec.sdk.rpcs import GET_SERVICE_INFO, RECOMMEND
+from mmrec.sdk.status import DETAILS_KEY
 
 ITEMS, USERS = 60, 120
 SOAK_S, QUICK_SOAK_S, SAMPLE_S = 1800.0, 60.0, 1.0
@@ -48,6 +50,7 @@ STANDBY_S = 8.0
 """Time in which another process is ready to take the place of the engine's."""
 SWAPS, QUICK_SWAPS = 100, 5
 MOST_BACK_S = 5.0
+STOPS, QUICK_STOPS, CALLING = 20, 2, 16
 ASKING = 3
 """Threads that ask without a pause."""
 
@@ -59,6 +62,7 @@ def run(options: Options) -> None:
         "kills": _kills,
         "engine-kills": _engine_kills,
         "swaps": _swaps,
+        "stops": _stops,
         "soak": _soak,
     }
     unknown = [only for only in options.only if not fnmatch.filter(pieces, only)]
@@ -433,6 +437,60 @@ def _swaps(bundle: Path, options: Options) -> None:
         ("swaps", "answered", "failed", "mixed", "swap s, median", "swap s, most"),
         [(swaps, answered, len(failed), len(mixed), float(np.median(took)), max(took))],
         notes=[ruled(f"Failed: {len(failed)} {failed[:3]}; mixed: {len(mixed)}", "0", not failed and not mixed)],
+        rehearsal=options.quick,
+    ).publish()
+
+
+class _Calling:
+    """Asks for recommendations without a pause, and repeats nothing; how the calls ended, until the server has gone."""
+
+    def __init__(self, address: str) -> None:
+        self.ends = Counter[str]()
+        self._address = address
+        self.thread = threading.Thread(target=self._main, daemon=True)
+        self.thread.start()
+
+    def _main(self) -> None:
+        request = RECOMMEND.encode_request(RecommendRequest(("p0001",), k=10))
+        options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
+        with grpc.insecure_channel(self._address, options) as channel:
+            ask: Any = channel.unary_unary(RECOMMEND.path, request_serializer=lambda message: message)
+            while True:
+                call = ask.future(request, timeout=30)
+                code, told = call.code(), any(key == DETAILS_KEY for key, _ in call.trailing_metadata() or ())
+                if code is grpc.StatusCode.UNAVAILABLE and not told and "connect" in call.details():
+                    return  # nobody listens any more
+                self.ends[code.name if code is grpc.StatusCode.OK or told else f"{code.name} without details"] += 1
+
+
+def _stops(bundle: Path, options: Options) -> None:
+    stops = QUICK_STOPS if options.quick else STOPS
+    ends, statuses, took = Counter[str](), Counter[int](), list[float]()
+    for _ in range(stops):
+        with served(bundle, options.threads, "--device", options.device) as (address, process):
+            calling = [_Calling(address) for _ in range(CALLING)]
+            time.sleep(2.0)
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            statuses[process.wait(60)] += 1
+            took.append(time.monotonic() - began)
+            for one in calling:
+                one.thread.join(60)
+                ends += one.ends
+    lost = {end: count for end, count in ends.items() if end not in {"OK", "UNAVAILABLE"}}
+    Report(
+        "endurance-stops",
+        _conditions(
+            options,
+            f"{stops} times SIGTERM, while {CALLING} callers, each with a connection of its own, ask for "
+            "recommendations without a pause and repeat nothing. Refused: UNAVAILABLE with the time to wait.",
+        ),
+        ("stops", "answered", "refused", "lost", "stop s, median", "stop s, most"),
+        [(stops, ends["OK"], ends["UNAVAILABLE"], sum(lost.values()), float(np.median(took)), max(took))],
+        notes=[
+            ruled(f"Calls that ended in another way: {lost}", "none", not lost),
+            ruled(f"Exit statuses: {dict(statuses)}", "0", set(statuses) == {0}),
+        ],
         rehearsal=options.quick,
     ).publish()
 

@@ -71,23 +71,28 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
         self._none.set()
         self._came = 0
         self._ended = False
+        self._gone = asyncio.Event()
 
     async def finished(self) -> None:
         """Wait until no call runs."""
         await self._none.wait()
 
     async def quiet(self, seconds: float) -> None:
-        """Wait until no call runs, and none has come for as long."""
+        """Wait until no call has come for as long."""
         came = -1
-        while self._running or came != self._came:
+        while came != self._came:
             came = self._came
             await asyncio.sleep(seconds)
 
     def end(self) -> None:
-        """End running calls with UNAVAILABLE, and those that come later."""
+        """End running calls with UNAVAILABLE; those that come later wait for `let_go`, and end so too."""
         self._ended = True
         for task in self._running:
             task.cancel()
+
+    def let_go(self) -> None:
+        """End the calls that have come after `end`."""
+        self._gone.set()
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
         """See `grpc.aio.ServerInterceptor`."""
@@ -110,6 +115,9 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
             call = begin_call(self._watches, details.method, request_id, details.invocation_metadata)
             try:
                 context.set_trailing_metadata(call.trailer())
+                if self._ended:
+                    await self._gone.wait()
+                    raise _stopped()
                 if self._admission is not None:
                     caller = self._admission.identify(details.invocation_metadata)
                     key = caller.key.name
@@ -121,7 +129,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
                 return reply
             except asyncio.CancelledError:
                 if self._ended:
-                    stopped = UnavailableError("the server has stopped; try another one", retry_after_s=1.0)
+                    stopped = _stopped()
                     code = stopped.code
                     await _abort(context, stopped, call.trailer())
                 code = "CANCELLED"
@@ -139,6 +147,10 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
                 self._access.note(details.method, code, seconds, request_id, key, error_id)
 
         return handler_like(guarded, handler.request_streaming, handler.response_streaming)
+
+
+def _stopped() -> UnavailableError:
+    return UnavailableError("the server has stopped; try another one", retry_after_s=1.0)
 
 
 def _unknown(method: str) -> Behaviour:

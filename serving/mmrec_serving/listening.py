@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 LEAST_PING_MS = 9_000
 """Clients that ask more often than this whether a connection is still there are disconnected."""
 _QUIET_S = 0.02
-"""A server that stops waits until no call has come for so long. Clients wait longer before they call again."""
+"""A server that stops waits until no call has come for so long."""
 _ENDING_S = 1.0
 """Time for telling calls that the server has stopped."""
 BUNDLE_HEALTH = "mmrec.bundle"
@@ -139,10 +139,14 @@ class Listener:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._calls.finished(), grace_s)
             self._calls.end()
+            # gRPC cancels calls that it has taken and not handed over yet. A caller that repeats a refused call at once
+            # always has one, so new calls wait, until all callers do, and are refused when the connections are closing.
             with suppress(TimeoutError):
-                # gRPC cancels calls that it has taken and not handed over yet: those, too, are refused before.
                 await asyncio.wait_for(self._calls.quiet(_QUIET_S), _ENDING_S)
-            await self._server.stop(None)
+            stopping = asyncio.ensure_future(self._server.stop(_ENDING_S))
+            await asyncio.sleep(_QUIET_S)
+            self._calls.let_go()
+            await stopping
         self._access.close()
         if self._admission is not None:
             await asyncio.to_thread(self._admission.close)

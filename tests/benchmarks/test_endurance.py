@@ -60,5 +60,7 @@ def test_planted_leaks_of_descriptors_and_of_memory_are_found_in_a_process(tmp_p
 
 
 def test_a_piece_that_is_none_is_refused() -> None:
-    with pytest.raises(SystemExit, match="no piece 'soke'; there are connections, kills, engine-kills, swaps, soak"):
+    with pytest.raises(
+        SystemExit, match="no piece 'soke'; there are connections, kills, engine-kills, swaps, stops, soak"
+    ):
         run(Options(only=("soke",)))

@@ -16,6 +16,7 @@ from mmrec.contract.replies import EmbedResults, ItemEmbedding, ItemTags, Recomm
 from mmrec.contract.requests import (
     EmbedRequest,
     ExplainRequest,
+    HistoryEvent,
     Promotion,
     RankRequest,
     RecommendRequest,
@@ -134,6 +135,12 @@ def test_pictures_weigh_by_their_pixels_unless_they_are_decoded_ahead() -> None:
     assert weight_of(EmbedRequest(items[:1])) == weight_of(UpsertRequest(items[:1])) == 4
     assert weight_of(SearchRequest(image=sent(1_000))) == 4
     assert weight_of(SearchRequest(image=sent(7_000))) == 2
+
+
+def test_long_histories_weigh() -> None:
+    assert weight_of(RecommendRequest(("a",) * 99)) == 1
+    assert weight_of(RecommendRequest(("a",) * 60, history_events=(HistoryEvent("b"),) * 40)) == 2
+    assert weight_of(RecommendRequest(("a",) * 1000)) == 3
 
 
 def test_explanations_and_conditions_of_promotions_weigh() -> None:
