@@ -302,15 +302,14 @@ def metric(server: BackgroundServer) -> float:
     return next(iter(read_metrics(server.metrics_address).values["mmrec_bundle_refused"].values()))
 
 
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_a_server_goes_back_to_the_version_before_with_all_that_was_recorded(
-    root: Path, tmp_path: Path, end: int, capsys: pytest.CaptureFixture[str]
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store, fitted = tmp_path / "store", current_version(root)
     base = open_bundle(root).manifest.versions.catalogue
     options = ("--store", str(store), "--fold-after", "3", "--keep-versions", "1", "--trial-seconds", "0")
     ids = ["n1", "n2", "n3"]
-    with served(root, *options, end=end) as server, Asking(server.client) as asking:
+    with served(root, *options, end=signal.SIGKILL) as server, Asking(server.client) as asking:
         server.client.delete_items(["p0001"])
         server.client.upsert_items([ItemInput(name, title="Quartz lamp") for name in ids])
         wait_until(lambda: current_version(root) != fitted, "the changes are compacted")
