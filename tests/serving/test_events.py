@@ -146,6 +146,12 @@ def test_events_that_a_bundle_was_fitted_on_are_not_replayed(demo_bundle: Path, 
     own.add_events(enumerate(views("u", "p0001", "p0002", "p0003"), start=1))
     own.adopt(mmrec.Recommender.load(root, device="cpu"))
     assert [event.number for event in own.snapshot().live] == [3]
+    # Where it goes back, those that the bundle before lacks come from the store, in order.
+    recorded = RecordedEvents(own, SqliteEventStore(config))
+    older = mmrec.Recommender.load(demo_bundle, device="cpu")
+    own.adopt(older, recorded.lacking(older.bundle))
+    assert [event.number for event in own.snapshot().live] == [1, 2, 3]
+    recorded.close()
 
 
 def test_without_a_store_no_event_is_taken(demo_server: str) -> None:
