@@ -150,7 +150,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
 
 
 def _stopped() -> UnavailableError:
-    return UnavailableError("the server has stopped; try another one", retry_after_s=1.0)
+    return UnavailableError("the server is stopping; try another one", retry_after_s=1.0)
 
 
 def _unknown(method: str) -> Behaviour:
